@@ -10,7 +10,9 @@ import { convert } from '../../src/operations/transfer/convert.js'
 import { by } from '../support/compress.js'
 import { fixture, fixtures } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
+import { fileHash, mountingMissing, mountPlace } from '../support/mounted.js'
 import { startServe } from '../support/nbd.js'
+import { ovfText } from '../support/ova-bytes.js'
 import { have, run } from '../support/tools.js'
 
 const mebibyte = 1048576
@@ -22,15 +24,14 @@ interface Source {
   readonly digest: string
 }
 
-/** One fixture of each kind whose content is known; the disk of a folder is named by that. */
-function ofEachKind(): Source[] {
+/** One fixture of each kind whose content is known; the disk of a folder is named by that. @param kindOf its kind. */
+function ofEachKind(kindOf: (fixture: (typeof fixtures)[number]) => string): Source[] {
   const kinds = new Map<string, Source>()
-  for (const { path, format, subformat, guestSha256, capacity = Infinity, error, parent } of fixtures)
+  for (const each of fixtures) {
+    const { path, guestSha256, capacity = Infinity, error } = each
     if (guestSha256 !== undefined && error === undefined && capacity <= 32 * mebibyte)
-      kinds.set(`${format} ${subformat} ${parent === undefined ? '' : 'child'}`, {
-        path: fixture(path),
-        digest: guestSha256,
-      })
+      kinds.set(kindOf(each), { path: fixture(path), digest: guestSha256 })
+  }
   return [...kinds.values()]
 }
 
@@ -62,19 +63,47 @@ function compressed(folder: string, disk: Buffer): Source[] {
   ]
 }
 
-const tools = ['gzip', 'bzip2', 'xz', 'zstd', 'lz4', '7z'] as const
+/** Appliances: of a disk, and of one that lies over another in the same archive. */
+async function appliances(folder: string, disk: Buffer): Promise<Source[]> {
+  const at = (name: string): string => join(folder, name)
+  const changed = Buffer.from(disk)
+  changed.fill('changed', 100_000, 200_000)
+  fs.writeFileSync(at('changed.raw'), changed)
+  await convert(at('disk.raw'), at('vm.ova'), { flush: false })
+  await convert(at('disk.raw'), at('base.vmdk'), { options: { subformat: 'streamOptimized' }, flush: false })
+  await convert(at('changed.raw'), at('child.vmdk'), { parent: at('base.vmdk'), flush: false })
+  const disks = [
+    { id: 'base', href: 'base.vmdk' },
+    { id: 'child', href: 'child.vmdk', attributes: 'ovf:parentRef="base"' },
+  ]
+  fs.writeFileSync(at('chain.ovf'), ovfText(disks))
+  run('tar', '-C', folder, '--format=ustar', '-cf', at('chain.ova'), 'chain.ovf', 'base.vmdk', 'child.vmdk')
+  for (const name of ['changed.raw', 'chain.ovf', 'base.vmdk', 'child.vmdk']) fs.rmSync(at(name))
+  return [
+    { path: at('vm.ova'), digest: sha256(disk) },
+    { path: `${at('chain.ova')}@disk=child.vmdk`, digest: sha256(changed) },
+  ]
+}
+
+/** Nothing but zeros is in it in places, so that all of its kinds of blocks are met. */
+function content(): Buffer {
+  const disk = Buffer.alloc(3 * mebibyte + 512)
+  for (let at = 0; at < disk.length; at += 4096 * 3) disk.write(`block at ${at}`.repeat(90), at)
+  return disk
+}
+
+const tools = ['tar', 'gzip', 'bzip2', 'xz', 'zstd', 'lz4', '7z'] as const
 
 test('what any kind of image is served as is what it is converted to', async (t) => {
   if (!have(t, 'nbdcopy') || !tools.every((tool) => have(t, tool))) return
   const folder = testFolder(t)
-  const content = Buffer.alloc(3 * mebibyte + 512)
-  for (let at = 0; at < content.length; at += 4096 * 3) content.write(`block at ${at}`.repeat(90), at)
-  const sources = [...ofEachKind(), ...compressed(folder, content)]
-  const [first] = sources.slice(-10)
-  const ova = join(folder, 'vm.ova')
-  await convert(join(folder, 'disk.raw'), ova)
-  sources.push({ path: ova, digest: first?.digest ?? '' })
-  assert.ok(sources.length >= 55, `${sources.length} kinds`)
+  const disk = content()
+  const sources = [
+    ...ofEachKind(({ format, subformat, parent }) => `${format} ${subformat} ${parent === undefined ? '' : 'child'}`),
+    ...compressed(folder, disk),
+    ...(await appliances(folder, disk)),
+  ]
+  assert.ok(sources.length >= 56, `${sources.length} kinds`)
   const names = sources.map((_, index) => `disk-${index}`)
   const { uris } = await startServe(t, folder, [
     '--persistent',
@@ -91,6 +120,28 @@ test('what any kind of image is served as is what it is converted to', async (t)
     assert.equal(sha256(fs.readFileSync(copy)), digest, `${path}, converted`)
   }
 })
+
+const mounting = mountingMissing()
+
+test(
+  'images of every format, and of what images lie in, are mounted as their disks',
+  { skip: mounting ?? false },
+  async (t) => {
+    if (!tools.every((tool) => have(t, tool))) return
+    const place = mountPlace(t)
+    const disk = content()
+    const sources = [
+      ...ofEachKind(({ format }) => format),
+      ...compressed(place.folder, disk),
+      ...(await appliances(place.folder, disk)),
+    ]
+    for (const { path, digest } of sources) {
+      const { folder, files } = await place.mount(path)
+      assert.equal(fileHash(join(folder, files[0]?.name ?? '')), digest, path)
+      await place.unmount(folder)
+    }
+  },
+)
 
 test('what a filesystem uses is the same whatever the disk is stored in', async (t) => {
   if (!have(t, 'mke2fs') || !tools.every((tool) => have(t, tool))) return
