@@ -9,6 +9,7 @@ import { MemberLocation } from '../location/member.js'
 import { StreamLocation } from '../location/stream.js'
 import type { TrustedFolder } from '../location/walk.js'
 import type {
+  DiskImage,
   FileReference,
   FormatDriver,
   ImageInside,
@@ -163,6 +164,8 @@ class ChainOpener {
   readonly #gate: ReferenceGate
   readonly #layers: Layer[] = []
   readonly #folders: TrustedFolder[] = []
+  /** The disks below images, where what an image lies in says which that is. */
+  readonly #below = new Map<DiskImage, DiskBelow>()
   /** Whether the image asked for is named as a raw disk, and its guest may have written what it names. */
   #namedRaw: boolean | undefined
 
@@ -182,7 +185,7 @@ class ChainOpener {
       let layer = this.#openTop(file, self, outside)
       this.#layers.push(layer)
       let missing: ImageError | undefined
-      while (layer.image.parentReference !== undefined || layer.below !== undefined) {
+      while (layer.image.parentReference !== undefined || this.#below.has(layer.image)) {
         try {
           layer = yield* this.#openParent(layer)
         } catch (error) {
@@ -294,12 +297,12 @@ class ChainOpener {
         },
       }
       const image = driver.open(store, context)
+      if (below !== undefined) this.#below.set(image, below)
       extra.push(...capacityNotes(wrappings, image, store.name))
       return {
         name: store.name,
         location: self,
         inside: context.self,
-        below,
         path: self.path,
         driver,
         image,
@@ -370,7 +373,7 @@ class ChainOpener {
 
   /** Opens the disk below: the one that the archive says, or the first of the files that may be it. */
   *#openParent(child: Layer): Work<Layer> {
-    const { below } = child
+    const below = this.#below.get(child.image)
     const wanted = child.image.parentReference
     this.#refuseGuestNames(child.name, 'parent')
     if (this.#layers.length > maximumDepth) {

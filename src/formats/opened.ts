@@ -9,7 +9,7 @@ import { checksumFindings, damageNotes, findingNote } from './damage.js'
 import type { ContentSums, DiskImage, Finding, FormatDriver } from './driver.js'
 import { asWarning } from './finding.js'
 import { ignoreChecksums, ignoreChecksumsHint } from './option-specs.js'
-import type { DiskBelow, Wrapping } from './wrapping.js'
+import type { Wrapping } from './wrapping.js'
 import type { FoundBy } from '../location/gate.js'
 
 /** A file of the host that belongs to an image: which one it is, to recognise it under any name. */
@@ -38,8 +38,6 @@ export interface Layer {
   readonly location: Location
   /** Where it lies in that: the same, but for a member of an archive. */
   readonly inside: Location
-  /** The disk below it, where what it lies in says which that is. */
-  readonly below?: DiskBelow
   /** Undefined when the image is no file of its own (standard input). */
   readonly path: string | undefined
   readonly driver: FormatDriver
