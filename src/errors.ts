@@ -171,6 +171,17 @@ export function corrupt<const Code extends string>(
   return new ImageError('corrupt', code, message, options)
 }
 
+/**
+ * The connection to another computer ended or broke, whichever side noticed it first; a target that is silent counts as
+ * one. @param why as the system or the other side says it; may be empty.
+ */
+export function lostConnection(label: string, how: 'reading' | 'writing', why: string, cause?: unknown): ImageError {
+  const message = `${label}: the connection was lost${why === '' ? '' : `: ${why}`}`
+  return how === 'reading'
+    ? corrupt('E_CONNECTION_LOST', message, { cause })
+    : targetError('E_TARGET_LOST', message, { cause })
+}
+
 /** An unknown format or feature, or one this build cannot handle (exit 5). */
 export function unsupported<const Code extends string>(
   code: CodeFor<'unsupported', Code>,

@@ -25,6 +25,8 @@ const steadyLength = 1024 * 1024
 const mostAhead = 7
 /** Bytes of data that are fetched at once: 400 MB/s over a line of 100 ms take as many. */
 const underWay = 40 * 1024 * 1024
+/** How long a thread may take to close what it has open, in milliseconds. */
+const longestClose = 10_000
 /** A gap that a reader who goes forward may leave out, in bytes. */
 const smallGap = 262144
 
@@ -61,6 +63,7 @@ export class FarStore extends ReadOnlyStore {
   readonly holeAt?: ByteStore['holeAt']
   readonly changed?: ByteStore['changed']
   readonly #thread: ThreadCalls<FarRequest, FarAnswer>
+  #isToBeClosed: boolean
   readonly #longest: number
   readonly #silent: () => ImageError
   /** By number; the least recently used first. */
@@ -89,6 +92,7 @@ export class FarStore extends ReadOnlyStore {
     const { facts } = this.#thread.started(longestStart)
     if (facts === undefined) throw new Error(`${name}: the thread did not describe the file`)
     this.size = facts.size
+    this.#isToBeClosed = facts.isToBeClosed === true
     this.notes = facts.notes
     if (facts.knowsHoles === true) this.holeAt = (position, limit) => this.#holeAt(position, limit)
     if (facts.knowsChange === true) this.changed = () => this.#thread.call({ kind: 'changed' }, this.#longest).changed
@@ -130,7 +134,12 @@ export class FarStore extends ReadOnlyStore {
   }
 
   [Symbol.dispose](): void {
-    this.#thread.terminate()
+    try {
+      if (this.#isToBeClosed) this.#thread.call({ kind: 'close' }, longestClose)
+    } finally {
+      this.#isToBeClosed = false
+      this.#thread.terminate()
+    }
   }
 
   /** @returns how many bytes it read, at least one. */

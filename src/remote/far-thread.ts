@@ -12,6 +12,8 @@ export interface FarFacts {
   /** Whether `runs` and `changed` are answered. */
   readonly knowsHoles?: boolean
   readonly knowsChange?: boolean
+  /** Whether something outlives the thread that is not closed. */
+  readonly isToBeClosed?: boolean
 }
 
 /**
@@ -27,7 +29,11 @@ interface FarRead {
   readonly state?: SharedArrayBuffer
 }
 
-export type FarRequest = FarRead | { readonly kind: 'runs'; readonly offset: number } | { readonly kind: 'changed' }
+export type FarRequest =
+  | FarRead
+  | { readonly kind: 'runs'; readonly offset: number }
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'close' }
 
 export interface FarAnswer extends ThreadAnswer {
   readonly facts?: FarFacts
@@ -44,6 +50,7 @@ export interface FarReader {
   read(offset: number, target: Uint8Array, isUrgent: boolean): Promise<void>
   runs?(offset: number): Promise<readonly number[]>
   changed?(): Promise<string | undefined>
+  close?(): void
 }
 
 /**
@@ -72,7 +79,7 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
           (error: unknown) => report(request, failed(error)),
         )
       })
-      reply(0, { facts: reader.facts } satisfies FarAnswer)
+      reply(0, { facts: { ...reader.facts, isToBeClosed: reader.close !== undefined } } satisfies FarAnswer)
     },
     (error: unknown) => {
       reply(0, failed(error))
@@ -90,6 +97,9 @@ async function perform(reader: FarReader, request: FarRequest & { readonly id: n
     }
     case 'runs':
       return { runs: (await reader.runs?.(request.offset)) ?? [] }
+    case 'close':
+      reader.close?.()
+      return {}
     case 'changed':
       return { changed: await reader.changed?.() }
   }

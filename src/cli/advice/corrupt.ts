@@ -21,6 +21,10 @@ export const corruptAdvice: Readonly<Record<CodesOf<'corrupt'>, Advice>> = {
   E_BMAP_CHECKSUM: ['Image and block map are not of one build, or the image is damaged.', damagedFile],
   E_CHECKSUM: ['The bytes are not those that were written: a checksum beside them says so.', damagedFile],
   E_COMPRESSED: ['Damaged compressed data has no content that could be trusted.', damagedFile],
+  E_CONNECTION_LOST: [
+    'The other computer, its program or the network ended the connection; what came before is right.',
+    'Look at the network and at the log of the server, and run the command again.',
+  ],
   E_CORRUPT: ['A table of the image leads to a place that is impossible.', damaged],
   E_DATA_FILE: ['The content is in another file, and the image does not lead there.', damaged],
   E_DATA_OFFSET: ['The footer leads to a place where its header cannot be.', damaged],

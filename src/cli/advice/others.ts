@@ -73,6 +73,10 @@ export const targetAdvice: Readonly<Record<CodesOf<'target'>, Advice>> = {
   ],
   E_RUNTIME_FOLDER: ['What is mounted is noted in that folder.', 'Set VDISK_RUNTIME_DIR to a folder of yours.'],
   E_SERVER: ['The process that serves the image could not go on.', 'Run it with --debug, and look at the system log.'],
+  E_TARGET_LOST: [
+    'The other computer, its program or the network failed while the target was written.',
+    'Look at the network and at the log of the server, and run the command again.',
+  ],
   E_TARGET_SIZE: ['The format has a fixed size, and the target another.', 'Write to a file.'],
   E_TOO_SMALL: ['The image does not fit.', 'Make the target larger.'],
   E_UNMOUNT: ['Something still uses it.', 'Close that (fuser -m shows it), and try again.'],

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { ImageError, isImageError, printable } from '../../errors.js'
+import { ImageError, isImageError, lostConnection, printable, targetError } from '../../errors.js'
 import type { ByteReader } from './byte-reader.js'
 import { agree, agreeOver, type Agreed, type ExportFacts } from './client-negotiation.js'
 import { isClean, readsAsZero } from './entries.js'
@@ -153,7 +153,7 @@ export class ClientConnection {
   request(wanted: ClientRequest): Promise<readonly ExportRun[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
-        reject(this.#failure)
+        reject(failureOf(wanted, this.#failure))
         return
       }
       const cookie = this.#nextCookie++
@@ -187,11 +187,8 @@ export class ClientConnection {
       for (;;) await this.#reply()
     } catch (error) {
       this.#isLost = !isImageError(error)
-      this.#fail(
-        isImageError(error)
-          ? error
-          : protocolError(this.#where, error instanceof Error ? error.message : String(error), error),
-      )
+      const why = error instanceof Error ? error.message : String(error)
+      this.#fail(isImageError(error) ? error : lostConnection(this.#where, 'reading', why, error))
       this.#stream.destroy()
     }
   }
@@ -199,7 +196,7 @@ export class ClientConnection {
   #fail(error: Error): void {
     this.#failure ??= error
     clearInterval(this.#timer)
-    for (const pending of this.#pending.values()) pending.reject(this.#failure)
+    for (const pending of this.#pending.values()) pending.reject(failureOf(pending, this.#failure))
     this.#pending.clear()
   }
 
@@ -352,6 +349,15 @@ export class ClientConnection {
     pending.resolve(pending.runs)
   }
 }
+
+/** What a request that writes fails with: what became of the target is no fault of a source. */
+function failureOf({ type }: ClientRequest, failure: Error): Error {
+  const isReading = type === commandType.read || type === commandType.blockStatus
+  if (isReading || !isImageError(failure) || !lostCodes.has(failure.code)) return failure
+  return targetError('E_TARGET_LOST', failure.message, { cause: failure })
+}
+
+const lostCodes: ReadonlySet<string> = new Set(['E_CONNECTION_LOST', 'E_NBD_TIMEOUT'])
 
 /** Whether every byte of a read came once. */
 function isWhole({ covered, length }: Pending): boolean {

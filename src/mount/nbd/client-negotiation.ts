@@ -109,7 +109,7 @@ export async function agreeOver<Stream extends Duplex>(
   } catch (error) {
     stream.destroy()
     if (isImageError(error)) throw error
-    throw protocolError(where, error instanceof Error ? error.message : String(error), error)
+    throw cannotConnect(where, error instanceof Error ? error.message : String(error), error)
   } finally {
     clearTimeout(timer)
   }
@@ -123,12 +123,7 @@ function connect({ endpoint }: NbdAddress, where: string, milliseconds: number):
         : net.connect({ host: endpoint.host, port: endpoint.port })
     const fail = (why: string, cause?: unknown): void => {
       socket.destroy()
-      reject(
-        usage('E_NBD_CONNECT', `${where}: cannot connect: ${why}`, {
-          cause,
-          hint: 'Is the server running, and is the URI the one it printed?',
-        }),
-      )
+      reject(cannotConnect(where, why, cause))
     }
     const timer = setTimeout(() => fail('no answer'), milliseconds)
     socket.once('error', (cause) => fail(cause.message, cause))
@@ -138,6 +133,13 @@ function connect({ endpoint }: NbdAddress, where: string, milliseconds: number):
       resolve(socket)
     })
     socket.once('close', () => clearTimeout(timer))
+  })
+}
+
+function cannotConnect(where: string, why: string, cause: unknown): ImageError {
+  return usage('E_NBD_CONNECT', `${where}: cannot connect: ${why}`, {
+    cause,
+    hint: 'Is the server running, and is the URI the one it printed?',
   })
 }
 

@@ -288,7 +288,7 @@ async function openWhole(requester: Requester, at: FollowedAddress, answer: Inco
     }
     const announced = answer.headers['content-length']
     if (announced !== undefined && Number(announced) !== size)
-      throw new PassingFailure(`the answer ends after ${size} of ${announced} bytes`)
+      throw new PassingFailure(`the answer ends after ${size} of ${announced} bytes`, { way: 'lost' })
     const message =
       `${label}: the server does not give out parts of files: all of it (${size} bytes) was copied to a scratch file ` +
       'first'

@@ -1,6 +1,15 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { corrupt, isImageError, stopIfAborted, targetError, usage, type ImageError, type Label } from '../../errors.js'
+import {
+  corrupt,
+  isImageError,
+  lostConnection,
+  stopIfAborted,
+  targetError,
+  usage,
+  type ImageError,
+  type Label,
+} from '../../errors.js'
 import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer } from './address.js'
 import { retryAfter } from './answer.js'
 import { ProxyRefusal, throughProxy, TunnelAgent } from './proxied.js'
@@ -16,17 +25,19 @@ const mostTries = 5
 const firstPause = 500
 const longestPause = 30_000
 
+type Way = 'sound' | 'silent' | 'lost' | 'unreachable'
+
 /** Something that may be different the next time: a connection that broke, a server that is busy. */
 export class PassingFailure extends Error {
   /** How long the server asked to be left alone, in milliseconds. */
   readonly pause: number | undefined
-  /** The server was not reached at all. */
-  readonly isUnreachable: boolean
+  /** What failed: the way to the server (it was not reached at all, or not to the end), or the server. */
+  readonly way: Way
 
-  constructor(message: string, { pause, isUnreachable = false }: { pause?: number; isUnreachable?: boolean } = {}) {
+  constructor(message: string, { pause, way = 'sound' }: { pause?: number; way?: Way } = {}) {
     super(message)
     this.pause = pause
-    this.isUnreachable = isUnreachable
+    this.way = way
   }
 }
 
@@ -148,7 +159,7 @@ export class Requester implements Disposable {
         signal,
       })
       request.on('response', resolve)
-      request.on('timeout', () => request.destroy(new PassingFailure('the server does not answer')))
+      request.on('timeout', () => request.destroy(new PassingFailure('the server does not answer', { way: 'silent' })))
       request.on('error', (error: NodeJS.ErrnoException) => reject(brokenConnection(error)))
       request.end(body)
     })
@@ -234,10 +245,10 @@ export function scatter(
     })
     answer.on('error', (error: NodeJS.ErrnoException) => reject(brokenConnection(error)))
     // What is no error (the end) comes before.
-    answer.on('close', () => reject(new PassingFailure('the connection was closed')))
+    answer.on('close', () => reject(new PassingFailure('the server closed the connection', { way: 'lost' })))
     answer.on('end', () => {
       if (left.length === 0) resolve()
-      else reject(new PassingFailure('the answer ends before all that was asked for has come'))
+      else reject(new PassingFailure('the answer ends before all that was asked for has come', { way: 'lost' }))
     })
   })
 }
@@ -258,7 +269,7 @@ function brokenConnection(error: NodeJS.ErrnoException): Error {
   const unreachable = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'].includes(
     error.code ?? '',
   )
-  return new PassingFailure(error.message, { isUnreachable: unreachable })
+  return new PassingFailure(error.message, { way: unreachable ? 'unreachable' : 'lost' })
 }
 
 function proxyError(message: string): ImageError {
@@ -337,8 +348,8 @@ interface Trying {
 
 /**
  * Does something until it works, with pauses that grow, as long as what keeps it from that may pass.
- * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ; target E_WRITE; aborted; what `work` throws besides
- * PassingFailure.
+ * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ, E_CONNECTION_LOST, E_HTTP_TIMEOUT; target E_WRITE,
+ * E_TARGET_LOST; aborted; what `work` throws besides PassingFailure.
  */
 export async function again<Result>(
   label: Label,
@@ -351,20 +362,24 @@ export async function again<Result>(
       return await work(tries)
     } catch (error) {
       if (!(error instanceof PassingFailure)) throw error
-      const { message, isUnreachable } = error
-      if (isUnreachable && isFirst)
-        throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${message}`, { cause: error })
-      if (tries >= most) {
-        const why = `${message} (${most} tries)`
-        throw isWriting
-          ? targetError('E_WRITE', `${label} cannot be written: ${why}`, { cause: error })
-          : corrupt('E_READ', `${label} cannot be read: ${why}`, { cause: error })
-      }
+      if (error.way === 'unreachable' && isFirst)
+        throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${error.message}`, { cause: error })
+      if (tries >= most) throw lastFailure(label, isWriting, most, error)
       onFailure?.()
       const usual = Math.min(longestPause, firstPause * 2 ** (tries - 1)) * Math.random()
       await pause(Math.min(longestPause, error.pause ?? usual), signal)
     }
   }
+}
+
+/** The error where it was tried often enough. */
+function lastFailure(label: Label, isWriting: boolean, tries: number, cause: PassingFailure): ImageError {
+  const why = `${cause.message} (${tries} tries)`
+  if (cause.way === 'silent' && !isWriting) return corrupt('E_HTTP_TIMEOUT', `${label}: ${why}`, { cause })
+  if (cause.way !== 'sound') return lostConnection(label, isWriting ? 'writing' : 'reading', why, cause)
+  return isWriting
+    ? targetError('E_WRITE', `${label} cannot be written: ${why}`, { cause })
+    : corrupt('E_READ', `${label} cannot be read: ${why}`, { cause })
 }
 
 /** Ends early when it is interrupted. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import type { Duplex, Readable, Writable } from 'node:stream'
-import { ImageError, printable, refused, usage } from '../../errors.js'
+import { corrupt, lostConnection, printable, refused, usage, type ImageError } from '../../errors.js'
 import { joinedStream } from '../../sys/joined-stream.js'
 import { shielded } from '../../sys/shielded.js'
 import type { SshAddress } from './address.js'
@@ -16,12 +16,15 @@ const patience = 2000
 /** How long what it said last may take to come, once it has ended, in milliseconds. */
 const lastWords = 500
 
+/** The exit code of a program, or that it has none: it never ran, or a signal ended it. */
+type Ending = number | 'not-started' | 'killed'
+
 /** A running ssh, which has the user's configuration, keys and agent. */
 export class SshConnection implements Disposable {
   readonly stream: Duplex
   readonly label: string
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
-  readonly #ended: Promise<number | undefined>
+  readonly #ended: Promise<Ending>
   readonly #seconds: number
   #said = ''
 
@@ -39,13 +42,13 @@ export class SshConnection implements Disposable {
     this.#ended = new Promise((resolve) => {
       this.#child.on('error', (error) => {
         this.#said += error.message
-        resolve(undefined)
+        resolve('not-started')
       })
-      this.#child.on('close', (code) => resolve(code ?? undefined))
+      this.#child.on('close', (code) => resolve(code ?? 'killed'))
       // A program that it leaves behind, such as a master of its connections, may keep the pipes open.
       this.#child.on('exit', (code) => {
         setTimeout(() => {
-          resolve(code ?? undefined)
+          resolve(code ?? 'killed')
           this.stream.destroy()
         }, lastWords).unref()
       })
@@ -54,8 +57,8 @@ export class SshConnection implements Disposable {
     this.stream.on('error', () => undefined)
   }
 
-  /** How the program ended; undefined where it was never there, or a signal ended it. It is ended if it goes on. */
-  async ended(): Promise<number | undefined> {
+  /** How the program ended. It is ended if it goes on. */
+  async ended(): Promise<Ending> {
     const timer = setTimeout(() => this.#child.kill(), patience)
     const code = await this.#ended
     clearTimeout(timer)
@@ -73,7 +76,7 @@ export class SshConnection implements Disposable {
     const code = await this.ended()
     const { label, said } = this
     const text = this.#said
-    if (this.#child.pid === undefined || (code === 127 && !isOpen))
+    if (code === 'not-started' || (code === 127 && !isOpen))
       return usage('E_SSH_PROGRAM', `${label}: ssh cannot be started: ${said}`, {
         hint: 'Install OpenSSH, or name its program in VDISK_SSH.',
       })
@@ -82,8 +85,7 @@ export class SshConnection implements Disposable {
         hint: 'Connect with ssh itself first, and find out why.',
       })
     if (/Timeout, server .* not responding/.test(text)) return this.silent()
-    if (isOpen)
-      return new ImageError('corrupt', 'E_READ', `${label}: the connection was lost${said === '' ? '' : `: ${said}`}`)
+    if (isOpen) return lostConnection(label, 'reading', said)
     if (/Permission denied|Too many authentication failures|No supported authentication/.test(text))
       return usage('E_SSH_LOGIN', `${label}: the login was refused: ${said}`, {
         hint: 'Connect with ssh itself first: keys, agent and configuration are those of your ssh.',
@@ -95,7 +97,7 @@ export class SshConnection implements Disposable {
 
   /** The other side says nothing. */
   silent(): ImageError {
-    return new ImageError('corrupt', 'E_SSH_TIMEOUT', `${this.label}: the other side does not answer`, {
+    return corrupt('E_SSH_TIMEOUT', `${this.label}: the other side does not answer`, {
       hint: `It was given ${this.#seconds} seconds; VDISK_SSH_TIMEOUT sets how many.`,
     })
   }

@@ -1,4 +1,13 @@
-import { corrupt, ImageError, isImageError, targetError, usage, type HostPath } from '../../errors.js'
+import {
+  corrupt,
+  isImageError,
+  lostConnection,
+  printable,
+  targetError,
+  usage,
+  type HostPath,
+  type ImageError,
+} from '../../errors.js'
 // Not through index.ts, which loads the server.
 import { ByteReader } from '../../mount/nbd/byte-reader.js'
 import { nameBytes } from '../../sys/host-fs.js'
@@ -20,6 +29,8 @@ const longestPacket = 256 * 1024 + 1024
 /** What every server takes in one request (section 3), in bytes, and what is used at most. */
 const usualLength = 32768
 const mostLength = 255 * 1024
+/** Less than this in one request makes every file endless. */
+const leastLength = 1024
 /** How many extensions a server may have. */
 const mostExtensions = 256
 
@@ -177,7 +188,7 @@ export class SftpClient implements Disposable {
     const unit = reply.long()
     reply.long()
     reply.long()
-    return unit * reply.long()
+    return unit * reply.limit()
   }
 
   /** Fills a part of `target` with the bytes at a position. @returns how many came; 0: the file ends there. */
@@ -203,7 +214,10 @@ export class SftpClient implements Disposable {
 
   /** An error of a request as one of ours. @param how it was used: what cannot be read, or what cannot be written. */
   async failed(error: unknown, how: 'source' | 'target', what: string): Promise<ImageError> {
-    if (!(error instanceof SftpRefusal)) return await this.#explained(error)
+    if (!(error instanceof SftpRefusal)) {
+      const failure = await this.#explained(error)
+      return how === 'target' ? ofTarget(failure) : failure
+    }
     const { label } = this
     const text = `${label}: ${what}: ${error.message}`
     if (how === 'target')
@@ -218,7 +232,7 @@ export class SftpClient implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
-    this.#fail(new ImageError('corrupt', 'E_READ', `${this.label}: the connection was closed`))
+    this.#fail(lostConnection(this.label, 'reading', 'it was closed'))
     this.#connection[Symbol.dispose]()
   }
 
@@ -241,11 +255,17 @@ export class SftpClient implements Disposable {
 
   async #learnLimits(): Promise<void> {
     const body = packet().string('limits@openssh.com')
-    const reply = await this.#ask(packetType.extended, body, packetType.extendedReply)
-    reply.long()
-    const within = (length: number): number => (length === 0 ? usualLength : Math.min(mostLength, length))
-    this.#readLength = within(reply.long())
-    this.#writeLength = within(reply.long())
+    const { type, body: reply } = await this.#send(packetType.extended, body)
+    // What every server takes is enough.
+    if (type === packetType.status) return
+    if (type !== packetType.extendedReply) throw new PacketError('a reply of another kind than was asked for')
+    reply.limit()
+    const within = (length: number): number => {
+      if (length > 0 && length < leastLength) throw new PacketError(`it moves ${length} bytes in a request`)
+      return length === 0 ? usualLength : Math.min(mostLength, length)
+    }
+    this.#readLength = within(reply.limit())
+    this.#writeLength = within(reply.limit())
   }
 
   async #attributes(type: number, path: HostPath): Promise<SftpAttributes> {
@@ -342,6 +362,13 @@ export class SftpClient implements Disposable {
   }
 }
 
+/** What befalls a target is no damage of a source. */
+export function ofTarget(failure: ImageError): ImageError {
+  if (failure.kind !== 'corrupt') return failure
+  const { code, message, hint } = failure
+  return targetError(code === 'E_SSH_PROTOCOL' ? 'E_WRITE' : 'E_TARGET_LOST', message, { hint, cause: failure })
+}
+
 function packet(): PacketWriter {
   return new PacketWriter()
 }
@@ -350,6 +377,6 @@ function packet(): PacketWriter {
 function refusalOf(body: PacketReader): SftpRefusal | undefined {
   const status = body.number()
   if (status === statusCode.ok) return undefined
-  const message = body.isAtEnd ? '' : body.string().toString().slice(0, 400)
+  const message = body.isAtEnd ? '' : printable(body.string().toString().slice(0, 400))
   return new SftpRefusal(status, message === '' ? `status ${status}` : message)
 }

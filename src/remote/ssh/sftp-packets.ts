@@ -120,6 +120,12 @@ export class PacketReader {
     return Number(value)
   }
 
+  /** A number that may be larger than can be counted: Infinity then. */
+  limit(): number {
+    const value = this.#take(8).readBigUInt64BE()
+    return value > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(value)
+  }
+
   string(): Buffer {
     return this.#take(this.number())
   }

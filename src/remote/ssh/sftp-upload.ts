@@ -1,11 +1,11 @@
 import {
+  ImageError,
   isImageError,
   printable,
   refused,
   targetError,
   usage,
   type HostPath,
-  type ImageError,
   type Label,
 } from '../../errors.js'
 import { hostName } from '../../sys/host-fs.js'
@@ -13,7 +13,7 @@ import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
 import { UnderWay } from '../../sys/under-way.js'
 import type { SshAddress } from './address.js'
 import type { SshOptions } from './environment.js'
-import { SftpClient, SftpRefusal } from './sftp-client.js'
+import { ofTarget, SftpClient, SftpRefusal } from './sftp-client.js'
 import { fileKind, statusCode, type SftpAttributes } from './sftp-packets.js'
 
 /** Bytes that are on their way at once. */
@@ -87,7 +87,12 @@ export class SftpPlace implements Disposable {
         throw targetError('E_NO_FOLDER', `the folder of the target ${this.label} does not exist`, {
           hint: 'Make the folder first.',
         })
-      throw await this.#failed(client, error, 'no file can be made in its folder')
+      const failure = await this.#failed(client, error, 'no file can be made in its folder')
+      if (error instanceof SftpRefusal) throw failure
+      // It may have been made by a request whose answer was lost.
+      const left = await this.removed(partial)
+      if (left === undefined) throw failure
+      throw new ImageError(failure.kind, failure.code, failure.message, { hint: left, cause: failure })
     }
   }
 
@@ -98,14 +103,36 @@ export class SftpPlace implements Disposable {
     return found === undefined ? undefined : { size: found.size, version: versionOf(found) }
   }
 
-  /** Removes a file, over a new connection where the first is lost. @throws ImageError. */
+  /** Removes a file, over a new connection where the first is lost; one that is gone is. @throws ImageError. */
   async remove(path: HostPath): Promise<void> {
-    let client = await this.#connected()
-    if (client.isLost) {
-      this[Symbol.dispose]()
-      client = await this.#connected()
+    const client = await this.#connectedAgain()
+    await this.#doing('it cannot be removed', async () => {
+      try {
+        await client.remove(path)
+      } catch (error) {
+        if (!(error instanceof SftpRefusal) || error.status !== statusCode.noSuchFile) throw error
+      }
+    })
+  }
+
+  /** Removes an unfinished file. @returns what is left, a sentence. */
+  async removed(partial: HostPath): Promise<string | undefined> {
+    try {
+      await this.remove(partial)
+      return undefined
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      const name = JSON.stringify(printable(lastPart(partial)))
+      return `The unfinished file ${name} is left beside ${this.label}: ${error.message}`
     }
-    await this.#doing('it cannot be removed', () => client.remove(path))
+  }
+
+  /** Whether a file has got its name; its unfinished one is removed then. Over a new connection. */
+  async hasBecome(partial: HostPath, made: StandingFile): Promise<boolean> {
+    await this.#connectedAgain()
+    if ((await this.standing())?.version !== made.version) return false
+    await this.remove(partial)
+    return true
   }
 
   /** Removes the file that was made. */
@@ -113,9 +140,17 @@ export class SftpPlace implements Disposable {
     await this.remove(this.#path)
   }
 
+  async #connectedAgain(): Promise<SftpClient> {
+    if (this.#client?.isLost === true) this[Symbol.dispose]()
+    return await this.#connected()
+  }
+
   async #connected(): Promise<SftpClient> {
-    this.#client ??= await SftpClient.open(this.#address, this.#options)
-    return this.#client
+    try {
+      return (this.#client ??= await SftpClient.open(this.#address, this.#options))
+    } catch (error) {
+      throw isImageError(error) ? ofTarget(error) : error
+    }
   }
 
   async #attributes(
@@ -139,7 +174,7 @@ export class SftpPlace implements Disposable {
   }
 
   async #failed(client: SftpClient, error: unknown, what: string): Promise<ImageError> {
-    return isImageError(error) ? error : await client.failed(error, 'target', what)
+    return await client.failed(error, 'target', what)
   }
 }
 
@@ -186,17 +221,30 @@ export class SftpPartial {
       await client.truncate(handle, size)
       if (client.extensions.fsync) await client.flush(handle)
       const found = await client.fstat(handle)
+      if (found.size !== undefined && found.size !== size)
+        throw targetError('E_WRITE', `${this.#place.label}: ${size} bytes were sent, and there are ${found.size}`)
       this.#isClosed = true
       await client.close(handle)
-      if (replaces === undefined) await this.#takeFreeName(partial, path)
-      else {
-        await this.#assertStanding(replaces)
-        await client.replace(partial, path)
-      }
+      const made = { size, version: versionOf(found) }
+      if (replaces !== undefined) await this.#assertStanding(replaces)
+      await this.#named(made, async () => {
+        if (replaces === undefined) await this.#takeFreeName(partial, path)
+        else await client.replace(partial, path)
+      })
       this.#place[Symbol.dispose]()
-      return { size, version: versionOf(found) }
+      return made
     } catch (error) {
       throw await this.#explained(error, 'the file cannot be completed')
+    }
+  }
+
+  /** Where the answer to a request for the name is lost, the file may have it: that is looked at. */
+  async #named(made: StandingFile, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!this.#client.isLost) throw error
+      if (!(await this.#place.hasBecome(this.#parts.partial, made))) throw error
     }
   }
 
@@ -207,12 +255,7 @@ export class SftpPartial {
     try {
       // A file that is open can be removed; a lost connection has closed it.
       if (!this.#isClosed && !this.#client.isLost) await this.#client.close(handle).catch(() => undefined)
-      await this.#place.remove(partial)
-      return undefined
-    } catch (error) {
-      if (!isImageError(error)) throw error
-      const name = JSON.stringify(printable(lastPart(partial)))
-      return `The unfinished file ${name} is left beside ${this.#place.label}: ${error.message}`
+      return await this.#place.removed(partial)
     } finally {
       this.#place[Symbol.dispose]()
     }
@@ -256,10 +299,7 @@ export class SftpPartial {
 
   /** Version 3 has no word for a full disk. */
   async #explained(error: unknown, what: string): Promise<ImageError> {
-    const failure = isImageError(error) ? error : await this.#client.failed(error, 'target', what)
-    // A connection that is lost while something is written is no fault of a source.
-    if (failure.kind === 'corrupt')
-      return targetError('E_WRITE', failure.message, { hint: failure.hint, cause: failure })
+    const failure = await this.#client.failed(error, 'target', what)
     if (!(error instanceof SftpRefusal) || !this.#client.extensions.statvfs) return failure
     try {
       const free = await this.#client.freeSpace(folderPart(this.#parts.path))

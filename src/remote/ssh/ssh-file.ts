@@ -1,4 +1,4 @@
-import { corrupt, refused, usage, type Label } from '../../errors.js'
+import { corrupt, isImageError, refused, usage, type Label } from '../../errors.js'
 import { alternating, longestStatus } from '../../mount/nbd/alternating.js'
 import { ClientConnection } from '../../mount/nbd/client-connection.js'
 import { commandType } from '../../mount/nbd/structs.js'
@@ -24,12 +24,18 @@ export async function openSshFile(address: SshAddress, head: Uint8Array, options
   const served = address.onlySftp ? undefined : await ServedFile.open(address, options)
   const file = served ?? (await SftpFile.open(address, options))
   const beginning = head.subarray(0, Math.min(head.length, file.size))
-  await file.read(0, beginning)
+  try {
+    await file.read(0, beginning)
+  } catch (error) {
+    file[Symbol.dispose]()
+    throw error
+  }
   return {
     facts: { ...file.facts, size: file.size, notes: [], headLength: beginning.length } satisfies FarFacts,
     read: (offset, target) => file.read(offset, target),
     runs: (offset) => file.runs(offset),
     changed: () => file.changed(),
+    close: () => file[Symbol.dispose](),
   }
 }
 
@@ -56,11 +62,12 @@ class ServedFile {
     try {
       const nbd = await ClientConnection.over(connection.stream, address.label, 10 * options.milliseconds)
       return new ServedFile(nbd, connection)
-    } catch {
+    } catch (error) {
       const code = await connection.ended()
       connection[Symbol.dispose]()
-      // 255 is what ssh says of itself, undefined that it was never there.
-      if (code === 255 || code === undefined) throw await connection.failure(false)
+      // 255 is what ssh says of itself.
+      if (code === 255 || code === 'not-started') throw await connection.failure(false)
+      if (isImageError(error) && error.code === 'E_NBD_TIMEOUT') throw connection.silent()
       if (code === refusedExit)
         throw refused('E_SSH_REFUSED', `${address.label}: the vdisk there refuses to read it: ${connection.said}`, {
           hint: 'An address that begins with sftp:// reads it without asking.',
@@ -88,6 +95,11 @@ class ServedFile {
 
   changed(): Promise<undefined> {
     return Promise.resolve(undefined)
+  }
+
+  [Symbol.dispose](): void {
+    this.#nbd.close()
+    this.#connection[Symbol.dispose]()
   }
 
   /** Nothing may still write into the memory when one has failed. */
@@ -158,6 +170,10 @@ class SftpFile {
     } catch (error) {
       throw await this.#client.failed(error, 'source', 'it cannot be looked at')
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
   }
 
   async #piece(position: number, target: Uint8Array): Promise<void> {

@@ -185,7 +185,6 @@ const lies: readonly (readonly [title: string, answer: (request: Buffer, socket:
   ['a chunk of an unknown type', (request, socket) => socket.write(chunk(request, 77, ''))],
   ['a block status for a read', (request, socket) => socket.write(chunk(request, 5, `00000009${size(512)}${size(0)}`))],
   ['an error without its fields', (request, socket) => socket.write(chunk(request, 0x8001, '0000'))],
-  ['an end', (_request, socket) => void socket.end()],
 ]
 for (const [title, answer] of lies) {
   test(`a server that answers a read with ${title} is not believed`, async (t) => {
@@ -202,6 +201,32 @@ for (const [title, answer] of lies) {
     )
   })
 }
+
+test('a connection that ends or breaks is lost, whatever was asked for', async (t) => {
+  const ways: readonly ((socket: net.Socket) => void)[] = [
+    (socket) => void socket.end(),
+    (socket) => void socket.destroy(),
+    (socket) => {
+      socket.write('6744')
+      socket.end()
+    },
+  ]
+  for (const way of ways) {
+    const path = await lyingServer(t, (_request, socket) => way(socket))
+    for (const [type, code] of [
+      [commandType.read, 'E_CONNECTION_LOST'],
+      [commandType.blockStatus, 'E_CONNECTION_LOST'],
+      [commandType.write, 'E_TARGET_LOST'],
+      [commandType.flush, 'E_TARGET_LOST'],
+    ] as const) {
+      const connection = await open(t, path)
+      const ask = { type, offset: 0, length: 512, target: new Uint8Array(512) }
+      await assert.rejects(connection.request(ask), { code, message: /the connection was lost: / })
+      // And of all that is asked later.
+      await assert.rejects(connection.request(ask), { code })
+    }
+  }
+})
 
 const wrongStatus = [
   '',

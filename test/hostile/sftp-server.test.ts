@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { isImageError } from '../../src/errors.js'
+import { convert, type ConvertOptions } from '../../src/index.js'
+import { parseSshAddress } from '../../src/remote/ssh/address.js'
+import { openSshFile } from '../../src/remote/ssh/ssh-file.js'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+import { hostileSftp } from '../support/hostile-sftp.js'
+
+const mebibyte = 1048576
+
+/** How long a server may keep silent, in milliseconds: those that are not silent have longer than any machine needs. */
+const patience = (host: string): number => (host.startsWith('silent') ? 300 : 60_000)
+
+/** Reads a file of a server whole, two ranges at once. @returns the code of the error where it cannot be. */
+async function readAll(program: string, host: string, path: string): Promise<Buffer | string> {
+  const address = parseSshAddress(`sftp://${host}${path}`)
+  try {
+    const file = await openSshFile(address, Buffer.alloc(4096), { program, milliseconds: patience(host) })
+    try {
+      const whole = Buffer.alloc(file.facts.size)
+      const half = Math.floor(whole.length / 2)
+      await Promise.all([file.read(0, whole.subarray(0, half), false), file.read(half, whole.subarray(half), false)])
+      return (await file.changed?.()) ?? whole
+    } finally {
+      file.close?.()
+    }
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    assert.doesNotMatch(error.message, /[^ -~]/)
+    return error.code
+  }
+}
+
+const outcomes: readonly (readonly [outcome: string, ...hosts: string[]])[] = [
+  ['right', 'honest', 'short-reads', 'out-of-order', 'many-extensions', 'limits-zero', 'limits-huge', 'limits-refused'],
+  [
+    'E_SSH_PROTOCOL',
+    'limits-one',
+    'limits-short',
+    'extension-cut',
+    'old-version',
+    'banner',
+    'wrong-id',
+    'double-reply',
+    'huge-packet',
+    'empty-packet',
+    'long-reads',
+    'empty-data',
+    'data-overrun',
+    'done-for-data',
+    'handle-for-data',
+    'long-handle',
+    'data-for-handle',
+    'done-for-handle',
+    'no-size',
+    'huge-size',
+  ],
+  ['E_SOURCE_CHANGED', 'shrinks'],
+  ['was written to meanwhile', 'is-written'],
+  ['E_READ', 'read-fails'],
+  ['E_SSH_TIMEOUT', 'silent-start', 'silent-open', 'silent-read'],
+  ['E_SSH_CONNECT', 'cut-start'],
+  ['E_CONNECTION_LOST', 'cut-open', 'cut-packet'],
+]
+
+test('a server of SFTP that does wrong: right bytes, or the right error', async (t) => {
+  const folder = testFolder(t)
+  const [path, program] = [join(folder, 'disk.raw'), hostileSftp(folder)]
+  const content = diskLike(2 * mebibyte + 12_345, 61)
+  fs.writeFileSync(path, content)
+  for (const [outcome, ...hosts] of outcomes)
+    for (const host of hosts) {
+      const found = await readAll(program, host, path)
+      if (typeof found === 'string') assert.equal(found, outcome, host)
+      else assert.ok(outcome === 'right' && found.equals(content), `${host}: other bytes`)
+    }
+})
+
+/** Makes an image on a server. @returns the code of the error where it cannot be, and what the error says. */
+async function made(host: string, folder: string, options: ConvertOptions): Promise<readonly [string, string]> {
+  process.env['VDISK_SSH'] = join(folder, 'hostile-ssh')
+  process.env['VDISK_SSH_TIMEOUT'] = host.startsWith('silent') ? '1' : '60'
+  try {
+    await convert(join(folder, 'disk.raw'), `sftp://${host}${folder}/there/disk.raw`, options)
+    return ['right', '']
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    return [error.code, `${error.message}\n${error.hint}`]
+  }
+}
+
+const written: readonly (readonly [outcome: string, ...hosts: string[]])[] = [
+  ['right', 'honest', 'limits-huge', 'limits-refused', 'cut-named'],
+  [
+    'E_WRITE',
+    'limits-one',
+    'wrong-id',
+    'long-handle',
+    'write-fails',
+    'flush-fails',
+    'truncate-fails',
+    'close-fails',
+    'data-for-write',
+    'loses-tail',
+  ],
+  ['E_MISMATCH', 'loses-writes'],
+  ['E_WRITE_PERMISSION', 'folder-closed'],
+  ['E_TARGET_LOST', 'cut-open', 'cut-write', 'cut-flush', 'cut-unnamed', 'silent-write'],
+]
+
+test('a server of SFTP that does wrong with what it is to keep: nothing wrong is left, or it is named', async (t) => {
+  const folder = testFolder(t)
+  const there = join(folder, 'there')
+  fs.mkdirSync(there)
+  hostileSftp(folder)
+  const content = diskLike(2 * mebibyte, 62)
+  fs.writeFileSync(join(folder, 'disk.raw'), content)
+  const before = diskLike(mebibyte, 63)
+  const replacing = new Set(['honest', 'cut-named', 'cut-unnamed', 'write-fails', 'loses-writes'])
+  for (const [outcome, ...hosts] of written)
+    for (const host of hosts)
+      for (const force of replacing.has(host) ? [false, true] : [false]) {
+        const name = join(there, 'disk.raw')
+        fs.rmSync(there, { recursive: true })
+        fs.mkdirSync(there)
+        if (force) fs.writeFileSync(name, before)
+        const verify = host === 'loses-writes'
+        const [code, said] = await made(host, folder, { force, verify })
+        assert.equal(code, outcome, `${host}: ${said}`)
+        const left = fs.readdirSync(there)
+        if (outcome === 'right') assert.ok(fs.readFileSync(name).equals(content), host)
+        // What it replaced is gone when it is compared.
+        else if (force && !verify) assert.ok(fs.readFileSync(name).equals(before), host)
+        assert.deepEqual(left, force || outcome === 'right' ? ['disk.raw'] : [], `${host}: ${said}`)
+      }
+})
