@@ -109,7 +109,9 @@ export async function agreeOver<Stream extends Duplex>(
   } catch (error) {
     stream.destroy()
     if (isImageError(error)) throw error
-    throw cannotConnect(where, error instanceof Error ? error.message : String(error), error)
+    const why = error instanceof Error ? error.message : String(error)
+    // A server that does not take the certificate of the client says so after its own handshake (TLS 1.3).
+    throw stream === plain ? cannotConnect(where, why, error) : noTls(where, why, error)
   } finally {
     clearTimeout(timer)
   }
@@ -140,6 +142,15 @@ function cannotConnect(where: string, why: string, cause: unknown): ImageError {
   return usage('E_NBD_CONNECT', `${where}: cannot connect: ${why}`, {
     cause,
     hint: 'Is the server running, and is the URI the one it printed?',
+  })
+}
+
+function noTls(where: string, why: string, cause: unknown): ImageError {
+  return unsupported('E_NBD_TLS', `${where}: TLS cannot be had: ${why}`, {
+    cause,
+    hint:
+      'Certificates are taken from the folder named by ?tls-certificates=DIR in the URI: ca-cert.pem, ' +
+      'client-cert.pem, client-key.pem.',
   })
 }
 
@@ -174,14 +185,7 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
       ...(endpoint.kind === 'tcp' ? { host: endpoint.host } : { checkServerIdentity: () => undefined }),
     })
     secure.once('error', (cause: Error) => {
-      reject(
-        unsupported('E_NBD_TLS', `${where}: TLS cannot be had: ${cause.message}`, {
-          cause,
-          hint:
-            'Certificates are taken from the folder named by ?tls-certificates=DIR in the URI: ca-cert.pem, ' +
-            'client-cert.pem, client-key.pem.',
-        }),
-      )
+      reject(noTls(where, cause.message, cause))
     })
     secure.once('secureConnect', () => {
       secure.removeAllListeners('error')
