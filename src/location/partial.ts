@@ -20,16 +20,17 @@ export function partialName(name: string, given?: string): string {
 
 /** The names beside a file that partial names of it have with `ending` behind them. */
 export function partialsOf(path: HostPath, ending: string): string[] {
-  const start = `.${stemOf(lastPart(path))}.partial-`
   const folder = folderPart(path)
   if (!fs.existsSync(folder)) return []
   return fs
     .readdirSync(folder)
-    .filter(
-      (name) =>
-        name.startsWith(start) && name.endsWith(ending) && isPartialName(name.slice(0, name.length - ending.length)),
-    )
+    .filter((name) => name.endsWith(ending) && isPartialOf(name.slice(0, name.length - ending.length), lastPart(path)))
     .sort()
+}
+
+/** Whether it is the name of an unfinished file that is to be called `name`. */
+export function isPartialOf(partial: string, name: string): boolean {
+  return partial.startsWith(`.${stemOf(name)}.partial-`) && isPartialName(partial)
 }
 
 function stemOf(name: string): string {

@@ -2,7 +2,7 @@ import type { Label } from '../errors.js'
 import type { SshAddress } from '../remote/ssh/address.js'
 import type { SshOptions } from '../remote/ssh/environment.js'
 import type { SftpPlace } from '../remote/ssh/sftp-upload.js'
-import { partialName } from './partial.js'
+import { isPartialOf, partialName } from './partial.js'
 import type { StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget } from './upload.js'
 
 /** A file on another computer as the target: it is made beside its place, and gets its name when it is whole. */
@@ -48,7 +48,10 @@ export class SshUpload implements UploadTarget {
   // Those who only name such an address load no client.
   async #opened(): Promise<SftpPlace> {
     const { SftpPlace } = await import('../remote/ssh/sftp-upload.js')
-    this.#place ??= new SftpPlace(this.#address, this.#options, (name) => partialName(name))
+    this.#place ??= new SftpPlace(this.#address, this.#options, {
+      partialName: (name) => partialName(name),
+      isPartialOf,
+    })
     return this.#place
   }
 }

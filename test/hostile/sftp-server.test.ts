@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { isImageError } from '../../src/errors.js'
 import { convert, type ConvertOptions } from '../../src/index.js'
 import { parseSshAddress } from '../../src/remote/ssh/address.js'
 import { openSshFile } from '../../src/remote/ssh/ssh-file.js'
+import { vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 import { hostileSftp } from '../support/hostile-sftp.js'
@@ -137,4 +140,39 @@ test('a server of SFTP that does wrong with what it is to keep: nothing wrong is
         else if (force && !verify) assert.ok(fs.readFileSync(name).equals(before), host)
         assert.deepEqual(left, force || outcome === 'right' ? ['disk.raw'] : [], `${host}: ${said}`)
       }
+})
+
+test('a run that is killed shows no target, and the next one names what it left', async (t) => {
+  const folder = testFolder(t)
+  const there = join(folder, 'there')
+  fs.mkdirSync(there)
+  const env = { VDISK_SSH: hostileSftp(folder) }
+  fs.writeFileSync(join(folder, 'disk.raw'), diskLike(2 * mebibyte, 64))
+  let isEnded = false
+  const killed = vdisk(['convert', 'disk.raw', `sftp://silent-write${there}/disk.raw`, '--progress', 'json'], {
+    cwd: folder,
+    env,
+    onError: (_text, child) => void kill(child),
+  })
+  const kill = async (child: ChildProcess): Promise<void> => {
+    const isBegun = (): boolean => fs.readdirSync(there).some((name) => fs.statSync(join(there, name)).size > 0)
+    while (!isEnded && !isBegun()) await setTimeout(10)
+    child.kill('SIGKILL')
+  }
+  assert.equal((await killed).code, 'SIGKILL')
+  isEnded = true
+  const [left = '', ...others] = fs.readdirSync(there)
+  assert.match(left, /^\.disk\.raw\.partial-/)
+  assert.deepEqual(others, [])
+
+  process.env['VDISK_SSH'] = env.VDISK_SSH
+  const address = (host: string): string => `sftp://${host}${there}/disk.raw`
+  await assert.rejects(convert(join(folder, 'disk.raw'), address('appears')), { code: 'E_EXISTS' })
+  assert.equal(fs.readFileSync(join(there, 'disk.raw'), 'utf8'), 'somebody else')
+  const { notes } = await convert(join(folder, 'disk.raw'), address('honest'), { force: true })
+  assert.deepEqual(
+    notes.map(({ code, message }) => [code, message.includes(left)]),
+    [['W_LEFT_OVER', true]],
+  )
+  assert.deepEqual(fs.readdirSync(there).sort(), [left, 'disk.raw'])
 })

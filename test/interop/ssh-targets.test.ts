@@ -3,12 +3,15 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { vdisk } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 import { interrupted } from '../support/interrupted.js'
 import { signal, sshd, sshdMissing } from '../support/sshd.js'
+import { run } from '../support/tools.js'
 
 const mebibyte = 1048576
+const noMount = process.getuid?.() === 0 ? undefined : skipReason('mounting is tested as root')
 
 /** 24 MiB with content, and a hole. */
 function makeDisk(path: string): void {
@@ -24,6 +27,7 @@ test(
     const there = join(cwd, 'there')
     fs.mkdirSync(there)
     makeDisk(join(cwd, 'disk.raw'))
+    fs.writeFileSync(join(there, '.disk.vhdx.partial-0123456789ab'), 'of a run that was killed')
     const { host, env } = await sshd(t, cwd)
     const address = (name: string): string => `ssh://${host}${there}/${name}`
     const at = (name: string): string => join(there, name)
@@ -35,9 +39,12 @@ test(
     ] as const) {
       const made = await vdisk(['convert', 'disk.raw', address(target), ...options], { cwd, env })
       assert.equal(made.code, 0, made.stderr)
+      const left = /beside it lies the unfinished file ".disk.vhdx.partial-0123456789ab"/
+      assert.equal(left.test(made.stderr), name === 'disk.vhdx', made.stderr)
       const compared = await vdisk(['compare', 'disk.raw', at(name)], { cwd })
       assert.equal(compared.code, 0, `${name}: ${compared.stderr}`)
     }
+    fs.unlinkSync(at('.disk.vhdx.partial-0123456789ab'))
     assert.equal(fs.readdirSync(there).length, 4)
     // Holes are not sent.
     assert.ok(fs.statSync(at('disk.raw')).blocks * 512 < 8 * mebibyte)
@@ -101,4 +108,18 @@ test('ssh: what is interrupted leaves nothing on the other computer', { skip: ss
     assert.equal(code, interfere === 'interrupt' ? 130 : 7, stderr)
     assert.deepEqual(fs.readdirSync(there), [], interfere)
   }
+})
+
+test('ssh: a disk that is full there is reported as that', { skip: sshdMissing() ?? noMount }, async (t) => {
+  const cwd = testFolder(t)
+  const there = join(cwd, 'there')
+  fs.mkdirSync(there)
+  makeDisk(join(cwd, 'disk.raw'))
+  const { host, env } = await sshd(t, cwd)
+  run('mount', '-t', 'tmpfs', '-o', 'size=3m', 'none', there)
+  t.after(() => run('umount', there))
+  const full = await vdisk(['convert', 'disk.raw', `ssh://${host}${there}/disk.raw`], { cwd, env })
+  assert.equal(full.code, 7, full.stderr)
+  assert.match(full.stderr, /no space is left there/)
+  assert.deepEqual(fs.readdirSync(there), [])
 })

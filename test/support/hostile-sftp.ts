@@ -152,6 +152,14 @@ const wrongs: Readonly<Record<string, Wrong>> = {
     later(() => end()),
   ),
   'cut-flush': onlyExtended(/^fsync/, () => end()),
+  // Somebody else has the name before.
+  appears: onlyExtended(naming, ({ body }, honest) => {
+    const parts = new PacketReader(body)
+    parts.string()
+    parts.string()
+    fs.writeFileSync(parts.string(), 'somebody else')
+    return honest()
+  }),
   // The file has its name, and nobody hears of it; and: it has not.
   'cut-named': onlyExtended(naming, (_request, honest) => {
     honest()

@@ -81,6 +81,9 @@ function limitsReply(id: number, longest: bigint): Buffer {
   return Buffer.concat([reply, words])
 }
 
+/** Names that are still to be listed. */
+let listed: Buffer[] = []
+
 function done(request: SftpRequest): Buffer {
   const { type, id } = request
   const body = new PacketReader(request.body)
@@ -107,8 +110,19 @@ function done(request: SftpRequest): Buffer {
     case packetType.fsetstat:
       fs.ftruncateSync(file, body.attributes().size)
       break
+    case packetType.opendir:
+      listed = fs.readdirSync(path, 'buffer')
+      return new PacketWriter().string('folder').finish(packetType.handle, id)
+    case packetType.readdir: {
+      const names = listed.splice(0, 2)
+      if (names.length === 0) return statusReply(id, statusCode.endOfFile)
+      const reply = new PacketWriter().number(names.length)
+      // A long name, and attributes of which none is known.
+      for (const name of names) reply.string(name).string('').number(0)
+      return reply.finish(packetType.name, id)
+    }
     case packetType.close:
-      fs.closeSync(file)
+      if (path.toString() !== 'folder') fs.closeSync(file)
       break
     case packetType.remove:
       fs.unlinkSync(path)

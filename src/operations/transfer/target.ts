@@ -48,8 +48,8 @@ export function checkTarget(
     if (scheme !== undefined && place === undefined)
       throw usage('E_TARGET', `the target is an address (${scheme}…), and this command makes a file of this computer`, {
         hint:
-          'Name a file. vdisk convert also writes to exports of NBD servers, and to what plug-ins know: ' +
-          's3://bucket/key',
+          'Name a file. vdisk convert also writes to other computers (ssh://, Azure, exports of NBD servers), and to ' +
+          'what plug-ins know: s3://bucket/key',
       })
     if (place === undefined || statOf(folderPart(place))?.isDirectory() !== true)
       throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {

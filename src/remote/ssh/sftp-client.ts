@@ -10,7 +10,7 @@ import {
 } from '../../errors.js'
 // Not through index.ts, which loads the server.
 import { ByteReader } from '../../mount/nbd/byte-reader.js'
-import { nameBytes } from '../../sys/host-fs.js'
+import { hostName, nameBytes } from '../../sys/host-fs.js'
 import type { SshAddress } from './address.js'
 import { SshConnection } from './connection.js'
 import type { SshOptions } from './environment.js'
@@ -129,6 +129,34 @@ export class SftpClient implements Disposable {
     const reply = await this.#ask(packetType.realpath, packet().string(nameBytes(path)), packetType.name)
     if (reply.number() < 1) throw new PacketError('a name without a name')
     return Buffer.from(reply.string())
+  }
+
+  /** Names in a folder, in no order; not all, where it has more than `most`. */
+  async names(path: HostPath, most: number): Promise<HostPath[]> {
+    const opened = await this.#ask(packetType.opendir, packet().string(nameBytes(path)), packetType.handle)
+    const handle = Buffer.from(opened.string())
+    const names: HostPath[] = []
+    try {
+      while (names.length < most) {
+        const { type, body } = await this.#send(packetType.readdir, packet().string(handle))
+        if (type === packetType.status) {
+          const refusal = refusalOf(body)
+          if (refusal?.status === statusCode.endOfFile) break
+          throw refusal ?? new PacketError('a folder without names')
+        }
+        if (type !== packetType.name) throw new PacketError('a reply of another kind than was asked for')
+        const count = body.number()
+        if (count === 0) throw new PacketError('a folder without an end')
+        for (let index = 0; index < count; index++) {
+          names.push(hostName(body.string()))
+          body.string()
+          body.attributes()
+        }
+      }
+    } finally {
+      if (!this.isLost) await this.close(handle)
+    }
+    return names
   }
 
   async openRead(path: HostPath): Promise<Buffer> {

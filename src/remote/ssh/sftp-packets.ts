@@ -12,6 +12,8 @@ export const packetType = {
   lstat: 7,
   fstat: 8,
   fsetstat: 10,
+  opendir: 11,
+  readdir: 12,
   remove: 13,
   realpath: 16,
   stat: 17,
@@ -141,7 +143,13 @@ export class PacketReader {
       this.#take(4)
       modified = this.number()
     }
+    if (has(attribute.extended)) for (let left = this.number(); left > 0; left--) this.#skipPair()
     return { size, mode, modified }
+  }
+
+  #skipPair(): void {
+    this.string()
+    this.string()
   }
 
   #take(count: number): Buffer {

@@ -1,3 +1,4 @@
+import type { Note } from '../../block/types.js'
 import {
   ImageError,
   isImageError,
@@ -19,6 +20,15 @@ import { fileKind, statusCode, type SftpAttributes } from './sftp-packets.js'
 /** Bytes that are on their way at once. */
 const mostOnItsWay = 16 * 1024 * 1024
 
+/** How many names of a folder are looked at. */
+const mostNames = 20_000
+
+/** How files are named that are not complete. */
+export interface PartialNaming {
+  readonly partialName: (name: HostPath) => HostPath
+  readonly isPartialOf: (partial: HostPath, name: HostPath) => boolean
+}
+
 /** What stands at the place of a file that is to be made. */
 export interface StandingFile {
   readonly size?: number
@@ -30,17 +40,16 @@ export interface StandingFile {
 export class SftpPlace implements Disposable {
   readonly #address: SshAddress
   readonly #options: SshOptions
-  readonly #partialName: (name: HostPath) => HostPath
+  readonly #naming: PartialNaming
   #client: SftpClient | undefined
   /** Links are followed: what they lead to is replaced. */
   #path: HostPath
   #mode: number | undefined
 
-  /** @param partialName the name of a file that is not complete. */
-  constructor(address: SshAddress, options: SshOptions, partialName: (name: HostPath) => HostPath) {
+  constructor(address: SshAddress, options: SshOptions, naming: PartialNaming) {
     this.#address = address
     this.#options = options
-    this.#partialName = partialName
+    this.#naming = naming
     this.#path = address.path
   }
 
@@ -77,11 +86,12 @@ export class SftpPlace implements Disposable {
         hint: 'Give another name.',
       })
     const path = this.#path
-    const partial = inFolder(folderPart(path), this.#partialName(lastPart(path)))
+    const partial = inFolder(folderPart(path), this.#naming.partialName(lastPart(path)))
     const mode = replaces === undefined ? undefined : this.#mode
+    const notes = await this.#leftOver(client, path)
     try {
       const handle = await client.create(partial, mode)
-      return new SftpPartial(this, client, { handle, partial, path, replaces })
+      return new SftpPartial(this, client, { handle, partial, path, replaces, notes })
     } catch (error) {
       if (error instanceof SftpRefusal && error.status === statusCode.noSuchFile)
         throw targetError('E_NO_FOLDER', `the folder of the target ${this.label} does not exist`, {
@@ -94,6 +104,26 @@ export class SftpPlace implements Disposable {
       if (left === undefined) throw failure
       throw new ImageError(failure.kind, failure.code, failure.message, { hint: left, cause: failure })
     }
+  }
+
+  /** What runs that were killed left beside it. */
+  async #leftOver(client: SftpClient, path: HostPath): Promise<Note[]> {
+    let names: HostPath[]
+    try {
+      names = await client.names(folderPart(path), mostNames)
+    } catch (error) {
+      // A folder that is not to be listed may still be written to.
+      if (error instanceof SftpRefusal) return []
+      throw await client.failed(error, 'target', 'its folder cannot be listed')
+    }
+    return names
+      .filter((name) => this.#naming.isPartialOf(name, lastPart(path)))
+      .map((name) => ({
+        code: 'W_LEFT_OVER',
+        message:
+          `${this.label}: beside it lies the unfinished file ${JSON.stringify(printable(name))} of a run that was ` +
+          'ended, or is still running: remove it in the first case',
+      }))
   }
 
   /** What has the name now. */
@@ -183,6 +213,7 @@ interface PartialParts {
   readonly partial: HostPath
   readonly path: HostPath
   readonly replaces: StandingFile | undefined
+  readonly notes: readonly Note[]
 }
 
 /** A file that is being written beside its place, and gets its name when it is whole. */
@@ -213,9 +244,9 @@ export class SftpPartial {
    * Everything is on the medium there, and the file has its name; the connection is closed then.
    * @throws ImageError target E_EXISTS, E_WRITE.
    */
-  async commit(size: number): Promise<StandingFile & { readonly size: number }> {
+  async commit(size: number): Promise<StandingFile & { readonly size: number; readonly notes: readonly Note[] }> {
     const client = this.#client
-    const { handle, partial, path, replaces } = this.#parts
+    const { handle, partial, path, replaces, notes } = this.#parts
     await this.#sending.settled()
     try {
       await client.truncate(handle, size)
@@ -232,7 +263,7 @@ export class SftpPartial {
         else await client.replace(partial, path)
       })
       this.#place[Symbol.dispose]()
-      return made
+      return { ...made, notes }
     } catch (error) {
       throw await this.#explained(error, 'the file cannot be completed')
     }
