@@ -117,9 +117,12 @@ test('ssh: a disk that is full there is reported as that', { skip: sshdMissing()
   makeDisk(join(cwd, 'disk.raw'))
   const { host, env } = await sshd(t, cwd)
   run('mount', '-t', 'tmpfs', '-o', 'size=3m', 'none', there)
-  t.after(() => run('umount', there))
-  const full = await vdisk(['convert', 'disk.raw', `ssh://${host}${there}/disk.raw`], { cwd, env })
-  assert.equal(full.code, 7, full.stderr)
-  assert.match(full.stderr, /no space is left there/)
-  assert.deepEqual(fs.readdirSync(there), [])
+  try {
+    const full = await vdisk(['convert', 'disk.raw', `ssh://${host}${there}/disk.raw`], { cwd, env })
+    assert.equal(full.code, 7, full.stderr)
+    assert.match(full.stderr, /no space is left there/)
+    assert.deepEqual(fs.readdirSync(there), [])
+  } finally {
+    run('umount', '-l', there)
+  }
 })
