@@ -8,6 +8,7 @@ import type { StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget }
 /** A file on another computer as the target: it is made beside its place, and gets its name when it is whole. */
 export class SshUpload implements UploadTarget {
   readonly isSparse = true
+  readonly resumes = true
   readonly #address: SshAddress
   readonly #options: SshOptions
   #place: SftpPlace | undefined
@@ -27,11 +28,19 @@ export class SshUpload implements UploadTarget {
     return await place.look()
   }
 
-  async begin({ replaces }: UploadPlan): Promise<Upload> {
+  async begin({ replaces, earlier, save }: UploadPlan): Promise<Upload> {
     const place = await this.#opened()
-    const version = replaces?.version
+    const standing = replaces?.version === undefined ? undefined : { version: replaces.version }
     try {
-      return await place.begin(version === undefined ? undefined : { version })
+      if (save === undefined) return await place.begin(standing)
+      const { ResumableSshUpload, sshState } = await import('./ssh-resume.js')
+      const begun = sshState(earlier)
+      const again = begun === undefined ? undefined : await place.beginAgain(standing, begun)
+      return new ResumableSshUpload(
+        again ?? (await place.begin(standing)),
+        save,
+        again === undefined ? undefined : begun,
+      )
     } catch (error) {
       place[Symbol.dispose]()
       throw error

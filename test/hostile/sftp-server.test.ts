@@ -176,3 +176,62 @@ test('a run that is killed shows no target, and the next one names what it left'
   )
   assert.deepEqual(fs.readdirSync(there).sort(), [left, 'disk.raw'])
 })
+
+/** What is kept of the one upload there is. */
+function keptState(home: string): { readonly partial: string; readonly sent: number } | undefined {
+  const folder = join(home, 'vdisk', 'resume')
+  const [name] = fs.existsSync(folder) ? fs.readdirSync(folder).filter((each) => /^upload-.*json$/.test(each)) : []
+  if (name === undefined) return undefined
+  return (JSON.parse(fs.readFileSync(join(folder, name), 'utf8')) as { state: ReturnType<typeof keptState> }).state
+}
+
+test('--resume goes on with an upload by SFTP that was killed, and not with another source', async (t) => {
+  const folder = testFolder(t)
+  const there = join(folder, 'there')
+  const state = join(folder, 'state')
+  for (const name of [there, state]) fs.mkdirSync(name)
+  const env = { VDISK_SSH: hostileSftp(folder), XDG_STATE_HOME: state }
+  const disk = join(folder, 'disk.raw')
+  // A hole before the place to which it is flushed, and one behind it.
+  fs.writeFileSync(disk, diskLike(20 * mebibyte, 65))
+  const file = fs.openSync(disk, 'r+')
+  fs.writeSync(file, diskLike(20 * mebibyte, 66), 0, 20 * mebibyte, 24 * mebibyte)
+  fs.ftruncateSync(file, 48 * mebibyte)
+  fs.closeSync(file)
+  const words = ['convert', 'disk.raw', `sftp://hushed-write${there}/disk.raw`, '--resume']
+  let isEnded = false
+  const killed = async (): Promise<void> => {
+    fs.writeFileSync(join(folder, 'hush'), '')
+    isEnded = false
+    const kill = async (child: ChildProcess): Promise<void> => {
+      while (!isEnded && (keptState(state)?.sent ?? 0) === 0) await setTimeout(10)
+      child.kill('SIGKILL')
+    }
+    const onError = (_text: string, child: ChildProcess): void => void kill(child)
+    const { code, stderr } = await vdisk([...words, '--progress', 'json'], { cwd: folder, env, onError })
+    isEnded = true
+    assert.equal(code, 'SIGKILL', stderr)
+    fs.unlinkSync(join(folder, 'hush'))
+  }
+  await killed()
+  const kept = keptState(state)
+  assert.ok((kept?.sent ?? 0) >= 32 * mebibyte)
+  assert.deepEqual(fs.readdirSync(there), [kept?.partial])
+  const resumed = await vdisk([...words, '--json'], { cwd: folder, env })
+  assert.equal(resumed.code, 0, resumed.stderr)
+  assert.equal((JSON.parse(resumed.stdout.toString()) as { resumed: number }).resumed, kept?.sent)
+  assert.ok(fs.readFileSync(join(there, 'disk.raw')).equals(fs.readFileSync(disk)))
+  assert.deepEqual(fs.readdirSync(there), ['disk.raw'])
+  assert.equal(keptState(state), undefined)
+
+  fs.unlinkSync(join(there, 'disk.raw'))
+  await killed()
+  fs.writeFileSync(disk, diskLike(48 * mebibyte, 67))
+  const other = await vdisk(words, { cwd: folder, env })
+  assert.equal(other.code, 3, other.stderr)
+  assert.match(other.stderr, /other bytes than are read now/)
+  assert.deepEqual(fs.readdirSync(there), [])
+  const anew = await vdisk(words, { cwd: folder, env })
+  assert.equal(anew.code, 0, anew.stderr)
+  assert.ok(fs.readFileSync(join(there, 'disk.raw')).equals(fs.readFileSync(disk)))
+})

@@ -17,6 +17,7 @@ const onlyExtended = (names: RegExp, make: Reply): { readonly reply: Reply } => 
 
 /** How often something was asked for. */
 let count = 0
+let isHushed = false
 const held: Buffer[] = []
 const unlucky = 4
 
@@ -141,6 +142,11 @@ const wrongs: Readonly<Record<string, Wrong>> = {
     packetType.write,
     later(() => 'silent'),
   ),
+  // As long as there is a file of that name where it is started.
+  'hushed-write': only(packetType.write, (_request, honest) => {
+    isHushed ||= ++count > 1200 && fs.existsSync('hush')
+    return isHushed ? 'silent' : honest()
+  }),
   'cut-start': { version: () => end() },
   'cut-open': only(packetType.open, () => end()),
   'cut-packet': only(

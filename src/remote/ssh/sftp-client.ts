@@ -163,6 +163,10 @@ export class SftpClient implements Disposable {
     return await this.#open(path, openFlag.read, undefined)
   }
 
+  async openWrite(path: HostPath): Promise<Buffer> {
+    return await this.#open(path, openFlag.write, undefined)
+  }
+
   /** Makes a file that is not there. @param mode permission bits; the server's own when left out. */
   async create(path: HostPath, mode?: number): Promise<Buffer> {
     return await this.#open(path, openFlag.write + openFlag.create + openFlag.exclusive, mode)

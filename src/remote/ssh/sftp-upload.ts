@@ -78,13 +78,43 @@ export class SftpPlace implements Disposable {
     return { size: found.size, version: versionOf(found) }
   }
 
-  /** Makes a file beside the place. @param replaces what may be replaced in the end. */
-  async begin(replaces: StandingFile | undefined): Promise<SftpPartial> {
+  /**
+   * Opens the file that an earlier run began, and cuts off what was not flushed. @param earlier its name, and bytes that
+   * it has. @returns undefined where it is gone, or shorter: it is removed then.
+   */
+  async beginAgain(
+    replaces: StandingFile | undefined,
+    earlier: { readonly partial: HostPath; readonly sent: number },
+  ): Promise<SftpPartial | undefined> {
     const client = await this.#connected()
+    this.#assertReplaces(client, replaces)
+    const path = this.#path
+    if (!this.#naming.isPartialOf(earlier.partial, lastPart(path))) return undefined
+    const partial = inFolder(folderPart(path), earlier.partial)
+    const found = await this.#attributes((at) => client.lstat(at), partial)
+    if (found === undefined || fileKind(found) !== 'file') return undefined
+    if (found.size === undefined || found.size < earlier.sent) {
+      await this.remove(partial)
+      return undefined
+    }
+    return await this.#doing('the file that was begun cannot be gone on with', async () => {
+      const handle = await client.openWrite(partial)
+      await client.truncate(handle, earlier.sent)
+      return new SftpPartial(this, client, { handle, partial, path, replaces, notes: [] })
+    })
+  }
+
+  #assertReplaces(client: SftpClient, replaces: StandingFile | undefined): void {
     if (replaces !== undefined && !client.extensions.posixRename)
       throw targetError('E_WRITE', `${this.label}: the server there cannot replace a file at once`, {
         hint: 'Give another name.',
       })
+  }
+
+  /** Makes a file beside the place. @param replaces what may be replaced in the end. */
+  async begin(replaces: StandingFile | undefined): Promise<SftpPartial> {
+    const client = await this.#connected()
+    this.#assertReplaces(client, replaces)
     const path = this.#path
     const partial = inFolder(folderPart(path), this.#naming.partialName(lastPart(path)))
     const mode = replaces === undefined ? undefined : this.#mode
@@ -277,6 +307,33 @@ export class SftpPartial {
       if (!this.#client.isLost) throw error
       if (!(await this.#place.hasBecome(this.#parts.partial, made))) throw error
     }
+  }
+
+  /** Without folders. */
+  get name(): HostPath {
+    return lastPart(this.#parts.partial)
+  }
+
+  /** Waits until the medium there has all that is before `end`. @returns false where the server does not say. */
+  async flushed(end: number): Promise<boolean> {
+    const { handle } = this.#parts
+    await this.#sending.settled()
+    if (!this.#client.extensions.fsync) return false
+    try {
+      const { size = 0 } = await this.#client.fstat(handle)
+      if (size < end) await this.#client.truncate(handle, end)
+      await this.#client.flush(handle)
+      return true
+    } catch (error) {
+      throw await this.#explained(error, 'it cannot be flushed')
+    }
+  }
+
+  /** Leaves what was written for a later run. */
+  async leave(): Promise<void> {
+    await this.#sending.ended()
+    if (!this.#isClosed && !this.#client.isLost) await this.#client.close(this.#parts.handle).catch(() => undefined)
+    this.#place[Symbol.dispose]()
   }
 
   /** Removes what was written. @returns what is left, a sentence. */
