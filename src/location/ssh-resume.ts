@@ -61,8 +61,8 @@ export class ResumableSshUpload implements Upload {
     if (this.#isOther || this.#kept === 0) return await this.#partial.abort()
     await this.#partial.leave()
     return (
-      `The first ${grouped(this.#kept)} bytes are kept in ${JSON.stringify(printable(this.#partial.name))} beside the ` +
-      'target: run the same command again to go on.'
+      `The first ${grouped(this.#kept)} bytes are kept in ${JSON.stringify(printable(this.#partial.name))} beside ` +
+      'the target: run the same command again to go on.'
     )
   }
 

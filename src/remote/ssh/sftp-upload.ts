@@ -79,8 +79,8 @@ export class SftpPlace implements Disposable {
   }
 
   /**
-   * Opens the file that an earlier run began, and cuts off what was not flushed. @param earlier its name, and bytes that
-   * it has. @returns undefined where it is gone, or shorter: it is removed then.
+   * Opens the file that an earlier run began, and cuts off what was not flushed. @param earlier its name, and bytes
+   * that it has. @returns undefined where it is gone, or shorter: it is removed then.
    */
   async beginAgain(
     replaces: StandingFile | undefined,
