@@ -72,6 +72,12 @@ async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<Ch
   await checking.structures(links)
   const whole = points.filter(({ problem }) => problem === undefined)
   const parts = whole.map((point) => ({ point, pieces: piecesOf(point, links) }))
+  for (const { point, pieces } of parts) {
+    const parent = whole.find(({ path }) => path === point.parent)
+    // What a parent that is damaged was is not known; one that is no point has no digests, and counts as the child's.
+    const isKnown = parent !== undefined || !links.some(({ path, isPoint }) => isPoint && path === point.parent)
+    if (pieces !== undefined && isKnown) checking.absent(point, pieces, parent)
+  }
   const pieces = parts.flatMap((part) => part.pieces ?? [])
   const stored = pieces.reduce((sum, { length }) => sum + length, 0)
   const start = options.sample >= 100 ? undefined : readCursor(folder)
@@ -179,6 +185,31 @@ class Checking {
   #structure(point: string, { counts, findings }: LayerCheck): void {
     if (counts.error === 0) return
     for (const { severity, code, message } of findings) if (severity === 'error') this.#add({ point, code, message })
+  }
+
+  /**
+   * Blocks that an image does not store must be those of its parent, or zero where it has none: by the digests alone,
+   * so that all of them are looked at each time.
+   */
+  absent(point: Point, pieces: readonly Piece[], parent: Point | undefined): void {
+    using own = blocksOf(point)
+    using below = parent === undefined ? undefined : blocksOf(parent)
+    // What the parent was is not known: that is reported of the parent.
+    if (own === undefined || (parent !== undefined && below === undefined)) return
+    const { blockLength, diskSize } = own
+    const stored = new Set(pieces.map(({ offset }) => offset))
+    for (let offset = 0; offset < diskSize; offset += blockLength) {
+      if (stored.has(offset)) continue
+      const now = own.digests(offset, 1, diskSize)
+      const then = below?.digests(offset, 1, diskSize)
+      if (then === undefined ? isZero(now) : Buffer.compare(now, then) === 0) continue
+      this.#add({
+        point: point.time,
+        code: 'E_DIGEST',
+        message: 'the image does not hold the block, which is not what its parent has',
+        offset,
+      })
+    }
   }
 
   /** Reads blocks until so many bytes are read. @returns the first that was not. */

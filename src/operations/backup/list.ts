@@ -47,9 +47,10 @@ export interface ShownSet extends SetList {
 
 /** The points of a backup set, oldest first; of an address `SET@2026-11-30` only that one. */
 export function listSet(set: string): SetList {
-  const address = parsePoint(set)
+  // A folder that really has such a name is that folder.
+  const address = fs.existsSync(set) ? undefined : parsePoint(set)
   const folder = setFolder(address?.folder ?? set)
-  const one = address === undefined || fs.existsSync(set) ? undefined : findPoint({ ...address, folder })
+  const one = address === undefined ? undefined : findPoint({ ...address, folder })
   const images = imagesOf(folder)
   const { points, damaged } = recordsOf(images)
   const links = new Map(linksOf(images).map((link) => [link.path, link]))

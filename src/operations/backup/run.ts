@@ -22,6 +22,7 @@ import {
   removeLeftovers,
   setFolder,
   type DamagedPoint,
+  type LinkedPoint,
   type Point,
 } from './set.js'
 import { settle } from './settle.js'
@@ -75,16 +76,14 @@ export async function runSet(set: string, options: RunSetOptions = {}): Promise<
 async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSetResult> {
   const { dryRun = false, platform = thisMachine(), now = new Date() } = options
   const settings = readSetSettings(folder)
-  if (!dryRun) {
-    removeLeftovers(folder)
-    settle(linksOf(imagesOf(folder)))
-  }
+  if (!dryRun) removeLeftovers(folder)
+  const links = linksOf(imagesOf(folder))
+  if (!dryRun) settle(links)
   const disk = findSource(settings.source, options.disk, platform, options.allowOtherDisk)
-  const images = imagesOf(folder)
-  const { points, damaged } = recordsOf(images)
+  const { points, damaged } = recordsOf(links)
   const { since, why } = choose(points, settings, options, findDevice(disk, platform).size)
   if (since !== undefined) guardLast(folder, since, damaged)
-  const last = images.at(-1)?.time
+  const last = links.at(-1)?.time
   const image = await imageDisk(disk, inFolder(folder, pointName(freeTime(last, now), settings.format)), {
     ...options,
     platform,
@@ -121,11 +120,11 @@ function chosenSnapshot(settings: SetSettings, { snapshot, freeze }: RunSetOptio
 
 /** What the next image is a child of; and why it is none. */
 function choose(
-  points: readonly Point[],
+  points: readonly (Point & LinkedPoint)[],
   { format, fullEvery }: SetSettings,
   { full }: RunSetOptions,
   size: number,
-): { readonly since?: Point; readonly why: string } {
+): { readonly since?: Point & LinkedPoint; readonly why: string } {
   const last = points.at(-1)
   if (last === undefined) return { why: 'the set has no points yet' }
   if (full === true) return { why: '--full was given' }
@@ -142,9 +141,9 @@ function choose(
  * A child of an image that cannot be read would be another one, and an older one than the last would get two children.
  * @throws ImageError refused E_SET_DAMAGED
  */
-function guardLast(folder: HostPath, since: Point, damaged: readonly DamagedPoint[]): void {
-  const last = damaged.findLast(({ time }) => time > since.time) ?? linksOf([since])[0]
-  if (last?.problem === undefined) return
+function guardLast(folder: HostPath, since: Point & LinkedPoint, damaged: readonly DamagedPoint[]): void {
+  const last = damaged.findLast(({ time }) => time > since.time) ?? since
+  if (last.problem === undefined) return
   throw refused(
     'E_SET_DAMAGED',
     `the last point of ${printable(folder)}, ${last.time}, cannot be read: ${last.problem}`,

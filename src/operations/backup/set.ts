@@ -68,24 +68,61 @@ export interface LinkedPoint extends SetImage {
 /** How images of a set hang together: each is opened with all that it needs. */
 export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
   const byFile = new Map(images.map(({ path }) => [fileId(inodeOf(path)), path]))
-  return images.map((image) => {
+  const links = images.map((image): LinkedPoint => {
     try {
       using opened = openFile(image.path, { chain: 'optional' })
       const [, below] = opened.layers
-      const [parent] = below?.files ?? []
+      const [file] = below?.files ?? []
+      const parent = file === undefined ? undefined : byFile.get(fileId(file))
       return {
         ...image,
         file: opened.top.files[0],
         identity: opened.top.image.identity,
-        parent: parent === undefined ? undefined : byFile.get(fileId(parent)),
+        parent,
         capacity: opened.capacity,
-        problem: opened.missing?.message,
+        problem: opened.missing?.message ?? replaced(image, parent, images),
       }
     } catch (error) {
       if (!isImageError(error)) throw error
       return { ...image, parent: undefined, capacity: 0, problem: error.message }
     }
   })
+  const byPath = new Map(links.map((link) => [link.path, link]))
+  return links.map((link) => ({ ...link, problem: problemOf(link, byPath) }))
+}
+
+/** What is wrong with an image, or with one that it needs. */
+function problemOf(link: LinkedPoint, links: ReadonlyMap<HostPath, LinkedPoint>): string | undefined {
+  const parent = links.get(link.parent ?? '')
+  if (link.problem !== undefined || parent === undefined) return link.problem
+  const problem = problemOf(parent, links)
+  return problem === undefined || problem.startsWith('it needs ') ? problem : `it needs ${parent.time}: ${problem}`
+}
+
+/**
+ * Why an image is not the one that its record is of: it does not read through the parent that the record names, though
+ * that is there. A prune takes a parent away before any record names another.
+ */
+function replaced(
+  { path, isPoint }: SetImage,
+  parent: HostPath | undefined,
+  images: readonly SetImage[],
+): string | undefined {
+  const name = isPoint ? recordedParent(path) : undefined
+  const recorded = images.find((each) => name !== undefined && lastPart(each.path) === name)
+  if (recorded === undefined || recorded.path === parent) return undefined
+  const now = parent === undefined ? 'none' : printable(lastPart(parent))
+  return `another file is in its place: by its record it needs ${printable(name ?? '')}, and it needs ${now}`
+}
+
+/** Records that cannot be understood are reported by `recordsOf`. */
+function recordedParent(path: HostPath): string | undefined {
+  try {
+    return readImageRecord(path)?.parent?.name
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    return undefined
+  }
 }
 
 /** What the system knows a file by. */
