@@ -192,7 +192,7 @@ function overridesOf(store: ByteStore, position: number, { type, size }: TarHead
 }
 
 /** Records `LENGTH KEY=VALUE\n` (POSIX.1-2001, pax); what does not fit ends them. */
-function paxRecords(bytes: Uint8Array): Map<string, Uint8Array> {
+export function paxRecords(bytes: Uint8Array): Map<string, Uint8Array> {
   const records = new Map<string, Uint8Array>()
   for (let at = 0; at < bytes.length;) {
     const head = /^(\d{1,6}) ([^=]{1,200})=/.exec(Buffer.from(bytes.subarray(at, at + 220)).toString('latin1'))

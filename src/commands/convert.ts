@@ -19,8 +19,9 @@ export default class Convert extends BaseCommand {
 
     SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). An export as
     the target is overwritten with the bytes of the disk from its start on, which needs --force if it may have
-    content. Addresses of web servers are sources. Files on other computers (ssh://host/path), page blobs of Azure and
-    what plug-ins add (s3://bucket/key) are targets too, of formats that are one file.
+    content. Addresses of web servers are sources. Files on other computers (ssh://host/path), registries of containers
+    (oci://host/name:tag), page blobs of Azure and what plug-ins add (s3://bucket/key) are targets too, of formats that
+    are one file.
 
     With --for the image is what a cloud or hypervisor takes: its format and options, a size that it accepts, the
     second GPT at the new end, packed where the platform wants an archive. What contradicts --for is refused, and the

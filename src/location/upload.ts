@@ -13,6 +13,8 @@ export interface StandingObject {
 export interface UploadPlan {
   /** Bytes of all of it; undefined where that is known at the end only (a compressed stream). */
   readonly size: number | undefined
+  /** What comes; undefined of what is no image (an archive). */
+  readonly image?: UploadImage
   /** No more bytes than this will come. An estimate from above, where the size is not known. */
   readonly most: number
   /**
@@ -76,6 +78,10 @@ export interface UploadTarget {
   readonly isSparse?: boolean
   /** Whether an upload can be gone on with by a later run. */
   readonly resumes?: boolean
+  /** It puts the image into an archive of its own: a platform's archive is not made. */
+  readonly packs?: boolean
+  /** What the image is called there, where the address does not say it: its format follows, unless `--to` says it. */
+  readonly fileName?: string
   /** By the id of a format: options that images have there where nothing else is asked for. */
   readonly usual?: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** What is to be done next there for a platform (`azure-gen2`), where it is not what follows a file. */

@@ -59,6 +59,8 @@ export class FarStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
   readonly notes: readonly Note[]
+  /** Which of several disks in it is meant, where opening it showed that. */
+  readonly member: string | undefined
   readonly underWay = underWay
   readonly holeAt?: ByteStore['holeAt']
   readonly changed?: ByteStore['changed']
@@ -94,6 +96,7 @@ export class FarStore extends ReadOnlyStore {
     this.size = facts.size
     this.#isToBeClosed = facts.isToBeClosed === true
     this.notes = facts.notes
+    this.member = facts.member
     if (facts.knowsHoles === true) this.holeAt = (position, limit) => this.#holeAt(position, limit)
     if (facts.knowsChange === true) this.changed = () => this.#thread.call({ kind: 'changed' }, this.#longest).changed
     this.#keep(0, new Uint8Array(head, 0, facts.headLength))

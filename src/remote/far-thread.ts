@@ -14,6 +14,8 @@ export interface FarFacts {
   readonly knowsChange?: boolean
   /** Whether something outlives the thread that is not closed. */
   readonly isToBeClosed?: boolean
+  /** Which of several disks in it is meant. */
+  readonly member?: string
 }
 
 /**

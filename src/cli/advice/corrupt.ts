@@ -71,6 +71,11 @@ export const corruptAdvice: Readonly<Record<CodesOf<'corrupt'>, Advice>> = {
   E_NOT_VHD: ['The footer that every VHD ends with is missing.', incomplete],
   E_NOT_VHDX: ['The signature of a VHDX is missing.', damagedFile],
   E_NOT_VMDK: ['The signature of a sparse extent is missing.', damagedFile],
+  E_OCI_DIGEST: [
+    'A digest names its bytes for good, and these are others.',
+    'Fetch it from another registry, or ask who keeps this one.',
+  ],
+  E_OCI_MANIFEST: ['The list of what the image consists of cannot be used.', 'Push it again, or choose another tag.'],
   E_OVERLAP: ['Two parts of the image claim the same bytes, and one of them is wrong.', damaged],
   E_OVF: ['The description of the machine cannot be used.', 'Unpack the archive, and convert its disks.'],
   E_PARENT_LOCATOR: ['The image has a parent, and what leads to it is damaged.', damaged],

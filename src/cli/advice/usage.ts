@@ -83,6 +83,18 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_NO_SET: ['The folder has no settings of a backup set.', 'Name the folder that vdisk backup init made.'],
   E_NO_TABLE: ['Only GPT and MBR tables are changed.', 'vdisk partition list shows what the disk has.'],
   E_NO_VOLUME: ['The disk has no logical volume of this name.', 'vdisk inspect lists its volumes.'],
+  E_OCI_LOGIN: [
+    'Names and passwords of registries are those of your other programs, and these cannot be used.',
+    'Log in again with skopeo login or docker login.',
+  ],
+  E_OCI_PLATFORM: [
+    'The address stands for several images, one for each kind of computer.',
+    'Set VDISK_OCI_PLATFORM, such as linux/arm64, or give the digest of one.',
+  ],
+  E_OCI_URL: [
+    'The text does not name a registry and an image in it.',
+    'Write oci://REGISTRY/NAME:TAG, such as oci://quay.io/containerdisks/debian:12.',
+  ],
   E_OPEN_FILES: ['The system limits how many files a program has open.', 'Raise that limit (ulimit -n).'],
   E_OPTION: ['An option is a name and a value, and is given once.', 'Write -o NAME=VALUE.'],
   E_OPTIONS: ['The flags or options do not go together.', 'Leave one of them out.'],

@@ -1,5 +1,6 @@
 import { BytesSource } from '../../block/bytes-source.js'
 import type { BlockSource } from '../../block/types.js'
+import { containerDisk } from '../../location/oci/disk-archive.js'
 import type { Platform } from '../../platforms/index.js'
 import { tarSource, type ArchiveMember } from './tar.js'
 
@@ -15,8 +16,7 @@ export interface PackedImage {
 
 type Kind = NonNullable<Platform['packing']>['kind']
 
-/** The user that QEMU has in KubeVirt's machines. */
-const qemuUser = 107
+const ownedByQemu = { owner: containerDisk.user, group: containerDisk.user }
 
 const vagrantfile = `Vagrant.configure("2") do |config|
   config.vm.provider :libvirt do |libvirt|
@@ -28,8 +28,8 @@ end
 const members: Readonly<Record<Kind, (packed: PackedImage) => readonly ArchiveMember[]>> = {
   gce: ({ image }) => [{ name: 'disk.raw', mode: 0o644, owner: 0, group: 0, content: image, sparse: true }],
   containerDisk: ({ image, format }) => [
-    { name: 'disk/', mode: 0o555, owner: qemuUser, group: qemuUser },
-    { name: `disk/disk.${format}`, mode: 0o440, owner: qemuUser, group: qemuUser, content: image },
+    { name: 'disk/', mode: containerDisk.folderMode, ...ownedByQemu },
+    { name: `disk/disk.${format}`, mode: containerDisk.fileMode, ...ownedByQemu, content: image },
   ],
   vagrant: ({ image, format, capacity }) => [
     text('metadata.json', JSON.stringify({ provider: 'libvirt', format, virtual_size: Math.ceil(capacity / 2 ** 30) })),

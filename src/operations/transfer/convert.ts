@@ -120,7 +120,8 @@ export async function convertFrom(
   const place = typeof target === 'string' ? given.registry.schemes.locate(target) : undefined
   if (place?.path !== undefined) return await readingForward(convertOnce)
   // What was given out is gone: it has to be known before that the stream is whole. Other formats read twice.
-  const named = place?.name === undefined ? given.registry.plain : given.registry.forExtension(place.name)
+  const name = place?.name ?? place?.upload?.().fileName
+  const named = name === undefined ? given.registry.plain : given.registry.forExtension(name)
   const isRaw = (options.to === undefined ? named : given.registry.find(options.to))?.plain === true
   return isRaw ? await readingForward(convertOnce, { surveyed: true }) : await convertOnce()
 }

@@ -3,7 +3,7 @@ import { refused, stopIfAborted, targetError, usage } from '../../errors.js'
 import { openLocation } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import type { Location } from '../../location/location.js'
-import type { StandingObject, Upload, UploadedObject, UploadTarget } from '../../location/upload.js'
+import type { StandingObject, Upload, UploadedObject, UploadImage, UploadTarget } from '../../location/upload.js'
 import type { UploadSession } from '../resume/upload-session.js'
 import type { Content } from './content.js'
 import { PackedStream } from './packed-stream.js'
@@ -38,6 +38,7 @@ class UploadStream implements OutputStream {
   most = 0
   standing: StandingObject | undefined
   made: UploadedObject | undefined
+  image: UploadImage | undefined
   readonly #target: UploadTarget
   readonly #options: UploadOptions
   #upload: Upload | undefined
@@ -64,6 +65,7 @@ class UploadStream implements OutputStream {
     const { signal, upload: session } = this.#options
     this.#upload = await this.#target.begin({
       size,
+      image: this.image,
       most: size ?? this.most,
       replaces: this.standing,
       earlier: session?.earlier,
@@ -126,12 +128,14 @@ export class UploadOutput implements Output {
     this.#location = location
     this.#target = target
     this.#options = options
-    this.#stream = new UploadStream(target, location.name, options)
-    const packed = compressedTarget(location.name)
+    const name = location.name ?? target.fileName
+    this.#stream = new UploadStream(target, name, options)
+    const packed = compressedTarget(name)
+    const archive = target.packs === true ? undefined : packing
     // What is read back is the object, and not the stream.
-    const inner = streamOutput(this.#stream, location.name, packing ?? packed, { ...options, verify: false })
+    const inner = streamOutput(this.#stream, name, archive ?? packed, { ...options, verify: false })
     this.#inner = inner
-    this.formatName = packed?.inner ?? location.name
+    this.formatName = packed?.inner ?? name
     this.usual = target.usual
     this.formatId = inner.formatId
     this.takesDisks = inner.takesDisks
@@ -172,7 +176,9 @@ export class UploadOutput implements Output {
           hint: 'Give another target; no flag overrides this.',
         })
     const { driver, options } = content.format
-    this.#target.check?.({ format: this.formatId ?? driver.id, options, isPlain: driver.plain === true })
+    const image = { format: this.formatId ?? driver.id, options, isPlain: driver.plain === true }
+    this.#target.check?.(image)
+    this.#stream.image = image
     this.#stream.most = contents.reduce((sum, { shape }) => sum + Math.ceil(shape.capacity * 1.01) + mostTables, 0)
     return new UploadSink(this.#inner.sink(content, further), this.#stream, {
       location: this.#location,
@@ -180,7 +186,10 @@ export class UploadOutput implements Output {
       content,
       options: this.#options,
       // What is packed is unpacked as any file is.
-      from: this.formatId !== undefined || this.#inner instanceof PackedStream ? undefined : driver.id,
+      from:
+        this.#target.packs === true || this.formatId !== undefined || this.#inner instanceof PackedStream
+          ? undefined
+          : driver.id,
     })
   }
 }

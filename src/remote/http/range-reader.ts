@@ -3,7 +3,7 @@ import type { Note } from '../../block/types.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { corrupt, unsupported, type Label } from '../../errors.js'
 import { temporaryFolder } from '../../sys/self.js'
-import type { HttpAddress } from './address.js'
+import type { HttpAddress, Signer } from './address.js'
 import type { FarFacts, FarReader } from '../far-thread.js'
 import { headLength, type ReaderOptions } from './reader-options.js'
 import { firstBehind, type StoredRun } from './stored-runs.js'
@@ -58,7 +58,11 @@ export class RangeReader implements FarReader, Disposable {
    * @throws ImageError usage E_HTTP_CONNECT, E_HTTP_STATUS, E_HTTP_REDIRECT, E_NOT_FOUND, E_PERMISSION; corrupt
    * E_HTTP_PROTOCOL, E_READ; unsupported E_HTTP_ENCODING; target, where a scratch file cannot be written.
    */
-  static async open(address: HttpAddress, head: Uint8Array, options: ReaderOptions): Promise<RangeReader> {
+  static async open(
+    address: HttpAddress,
+    head: Uint8Array,
+    options: ReaderOptions & { readonly signer?: Signer },
+  ): Promise<RangeReader> {
     const requester = new Requester(address, options)
     const { label } = address
     try {

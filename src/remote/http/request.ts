@@ -48,6 +48,8 @@ export interface FollowedAddress {
 }
 
 interface RequesterOptions {
+  /** In place of a module that the address names. */
+  readonly signer?: Signer
   /** How long a server may keep silent, in milliseconds. */
   readonly milliseconds: number
   readonly connections: number
@@ -87,8 +89,12 @@ export class Requester implements Disposable {
   }
   #signer: Promise<Signer> | undefined
 
-  constructor(address: HttpAddress, { milliseconds, connections, headers, proxies = noProxies }: RequesterOptions) {
+  constructor(
+    address: HttpAddress,
+    { milliseconds, connections, headers, signer, proxies = noProxies }: RequesterOptions,
+  ) {
     this.#address = address
+    this.#signer = signer === undefined ? undefined : Promise.resolve(signer)
     this.#own = { ...(address.authorization === undefined ? {} : { Authorization: address.authorization }), ...headers }
     this.#milliseconds = milliseconds
     this.#connections = connections
@@ -186,8 +192,7 @@ export class Requester implements Disposable {
 
   async #loadedSigner(): Promise<Signer | undefined> {
     const { signer } = this.#address
-    if (signer === undefined) return undefined
-    this.#signer ??= loadSigner(signer.module, signer.data)
+    if (signer !== undefined) this.#signer ??= loadSigner(signer.module, signer.data)
     return await this.#signer
   }
 
