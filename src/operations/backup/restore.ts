@@ -7,8 +7,8 @@ import { linksOf } from './set.js'
 
 /**
  * Restores a point of a set, `SET@2026-11-20`, or a partition of it, `SET@2026-11-20@2`, to a disk or partition.
- * @throws ImageError usage E_NO_POINT where no point is named; refused E_SET_DAMAGED where an image that it needs cannot
- * be read, or is another one; those of {@link restore}.
+ * @throws ImageError usage E_NO_POINT where no point is named; refused E_SET_DAMAGED where an image that it needs
+ * cannot be read, or is another one; those of {@link restore}.
  */
 export async function restorePoint(point: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
   const address = parsePoint(parseImageArgument(point).path)
