@@ -147,3 +147,30 @@ test(
     assert.deepEqual([code, answer.code], [3, 'E_BATCH_RUNS'])
   },
 )
+
+test('--if-exists same: what is made is found by its record, without a state that knows it', async (t) => {
+  const { at, run } = batchOf(t, '- convert a.vhdx b.qcow2\n- convert a.vhdx c.vhd\n')
+  assert.equal((await run()).code, 0)
+  const made = ['b.qcow2', 'c.vhd'].map((name) => fs.statSync(at(name)).mtimeMs)
+  const without = await run('--state', 'second')
+  assert.deepEqual(
+    [without.code, without.answer.jobs.map(({ error }) => error?.code)],
+    [9, ['E_EXISTS', 'E_EXISTS']],
+    without.stderr,
+  )
+  // The record is written beside what a run with the flag makes.
+  for (const name of ['b.qcow2', 'c.vhd']) fs.rmSync(at(name))
+  assert.equal((await run('--state', 'third', '--if-exists', 'same')).code, 0)
+  const first = fs.statSync(at('b.qcow2')).mtimeMs
+  assert.notEqual(first, made[0])
+  assert.equal((await run('--state', 'fourth', '--if-exists', 'same')).code, 0)
+  assert.equal(fs.statSync(at('b.qcow2')).mtimeMs, first, 'it was not made again')
+  // By the record, not by the name.
+  fs.appendFileSync(at('b.qcow2'), 'x')
+  const changed = await run('--state', 'fifth', '--if-exists', 'same')
+  assert.deepEqual(
+    [changed.code, changed.answer.jobs.map(({ error }) => error?.code)],
+    [9, ['E_EXISTS', undefined]],
+    changed.stderr,
+  )
+})

@@ -181,3 +181,36 @@ test('--if-exists same goes by the record, not by the name', async (t) => {
   fs.rmSync(join(cwd, 'b.qcow2.made.json'))
   assert.match((await once()).message ?? '', /no record of what it was made of/)
 })
+
+test('a clone is not gone on with while its source is in use; its hint says what helps', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  const made = emptyFile(join(cwd, 'source.raw'), 40 * mebibyte)
+  run('mkfs.ext4', '-q', '-F', made)
+  fs.writeFileSync(made, Buffer.alloc(24 * mebibyte, 'data'), { flag: 'r+' })
+  run('mkfs.ext4', '-q', '-F', made)
+  const source = loopDevice(t, made)
+  const target = loopDevice(t, emptyFile(join(cwd, 'target.raw'), 40 * mebibyte))
+  const args = ['clone', source, target, '--yes', '--confirm', '40M', '--allow-no-table']
+  const resume = ['--resume', '--journal', join(cwd, 'journal')]
+  let sent = false
+  const stopped = await vdisk([...args, ...resume, '--rate', '8M', '--progress', 'json'], {
+    cwd,
+    onError: (text, child) => {
+      if (!sent && /"done":[1-9]\d{6}/.test(text)) sent = child.kill('SIGTERM')
+    },
+  })
+  assert.equal(stopped.code, 130, stopped.stderr)
+  const mount = join(cwd, 'mounted')
+  fs.mkdirSync(mount)
+  run('mount', source, mount)
+  try {
+    const refused = await vdisk([...args, ...resume, '--live', '--json'], { cwd })
+    const document = JSON.parse(refused.stdout.toString()) as { code: string; hint: string }
+    assert.deepEqual([refused.code, document.code], [3, 'E_RESUME_SOURCE'], refused.stderr)
+    assert.match(document.hint, /or run the command without --resume/)
+    const anew = await vdisk([...args, '--live'], { cwd })
+    assert.equal(anew.code, 0, anew.stderr)
+  } finally {
+    spawnSync('umount', [mount])
+  }
+})
