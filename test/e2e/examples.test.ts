@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { root } from '../support/cli.js'
+import { assertNoWarning, root } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { examplesRun } from '../support/examples.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
@@ -130,6 +130,7 @@ test('examples of the help do what they say, in at most 20 lines unless asked', 
         prepare(folder, [`cp -a ${all}/. .`])
         prepare(folder, before[`${id} ${number}`] ?? before[id] ?? [])
         const { status, stdout, stderr } = shell(folder, ready(subtest, id, line, folder))
+        assertNoWarning(stderr)
         assert.equal(status, answers[`${id} ${number}`] ?? 0, stdout + stderr)
         assert.ok(asked(line) || lineCount(stdout + stderr) <= 20, `at most 20 lines unless asked:\n${stdout}${stderr}`)
         fs.rmSync(folder, { recursive: true })

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { root, vdisk } from '../support/cli.js'
+import { assertNoWarning, root, vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 
@@ -21,8 +21,11 @@ function shell(script: string, cwd: string): Promise<Ended> {
   })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  return new Promise((resolve) => {
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'none', stderr }))
+  return new Promise<number | string>((resolve) => {
+    child.on('close', (code, signal) => resolve(code ?? signal ?? 'none'))
+  }).then((code) => {
+    assertNoWarning(stderr)
+    return { code, stderr }
   })
 }
 

@@ -128,7 +128,7 @@ async function until(setting: Setting, done: (status: Status) => boolean): Promi
   for (;;) {
     const status = await statusOf(setting).catch(() => undefined)
     if (status !== undefined && done(status)) return status
-    await setTimeout(300)
+    await setTimeout(1000)
   }
 }
 

@@ -53,13 +53,13 @@ test('the site: every page of the manual, without dead links, on a phone and on 
   for (const name of pages) {
     const source = fs.readFileSync(join(docs, `${name === '' ? 'README' : name}.md`), 'utf8')
     const title = /^# (.*)$/m.exec(source)?.[1] ?? ''
+    await page.goto(`${url}/${name}`)
+    assert.ok(
+      (await page.locator('h1').first().innerText()).startsWith(title.replaceAll('`', '').slice(0, 12)),
+      `${name}: its title is ${title}`,
+    )
     for (const width of [400, 1400]) {
       await page.setViewportSize({ width, height: 900 })
-      await page.goto(`${url}/${name}`)
-      assert.ok(
-        (await page.locator('h1').first().innerText()).startsWith(title.replaceAll('`', '').slice(0, 12)),
-        `${name}: its title is ${title}`,
-      )
       const wide = Number(await page.evaluate('document.documentElement.scrollWidth'))
       assert.ok(wide <= width, `${name} is ${wide} wide at ${width}`)
     }

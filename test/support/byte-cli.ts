@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { root } from './cli.js'
+import { assertNoWarning, root } from './cli.js'
 
 /** A word of a command line: text, or bytes that need not be UTF-8. */
 export type Word = string | Uint8Array
@@ -39,6 +39,7 @@ export function runWords(
     env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', VDISK_DATA_DIR: '/nonexistent', TERM: 'dumb' },
     maxBuffer: 64 * 1048576,
   })
+  assertNoWarning(stderr.toString())
   return { code: status, stdout, stderr: stderr.toString() }
 }
 
