@@ -36,7 +36,7 @@ export async function swift(t: TestContext, folder: string): Promise<Swift> {
       '[storage-policy:0]\nname = one\ndefault = yes\n[swift-constraints]\nmax_file_size = 5368709122\n',
   )
   const cache = await freePort()
-  start(t, 'memcached', ['-l', '127.0.0.1', '-p', String(cache), '-u', user, '-m', '16'], folder)
+  const servers = [start(t, 'memcached', ['-l', '127.0.0.1', '-p', String(cache), '-u', user, '-m', '16'], folder)]
   const common = `bind_ip = 127.0.0.1\nuser = ${user}\nswift_dir = ${folder}\nlog_level = ERROR\nlog_name = swift\n`
   for (const what of ['account', 'container', 'object']) {
     const port = await freePort()
@@ -52,7 +52,7 @@ export async function swift(t: TestContext, folder: string): Promise<Swift> {
         `disable_fallocate = true\n[pipeline:main]\npipeline = ${what}-server\n` +
         `[app:${what}-server]\nuse = egg:swift#${what}\n`,
     )
-    start(t, `swift-${what}-server`, [at(`${what}.conf`)], folder)
+    servers.push(start(t, `swift-${what}-server`, [at(`${what}.conf`)], folder))
   }
   const port = await freePort()
   const filters = ['catch_errors', 'cache', 's3api', 'tempauth', 'copy', 'slo', 'dlo', 'versioned_writes']
@@ -71,9 +71,9 @@ export async function swift(t: TestContext, folder: string): Promise<Swift> {
         .map((name) => `[filter:${name}]\nuse = egg:swift#${eggs[name] ?? name}\n${settings[name] ?? ''}\n`)
         .join(''),
   )
-  const proxy = start(t, 'swift-proxy-server', [at('proxy.conf')], folder)
+  servers.push(start(t, 'swift-proxy-server', [at('proxy.conf')], folder))
   const bucket = 'disks'
-  const api = await signedIn(`http://127.0.0.1:${port}`, proxy)
+  const api = await signedIn(`http://127.0.0.1:${port}`, servers)
   await api('PUT', bucket)
   return {
     env: {
@@ -118,10 +118,10 @@ function start(t: TestContext, program: string, args: readonly string[], folder:
 /** Swift's own interface, once all of it answers. */
 async function signedIn(
   url: string,
-  proxy: ChildProcess,
+  servers: readonly ChildProcess[],
 ): Promise<(method: string, path: string, body?: Uint8Array) => Promise<Response>> {
   for (;;) {
-    assert.equal(proxy.exitCode, null, 'the proxy of Swift ended')
+    for (const { exitCode, spawnfile } of servers) assert.equal(exitCode, null, `${spawnfile} ended`)
     try {
       const headers = { 'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing' }
       const answer = await fetch(`${url}/auth/v1.0`, { headers })
