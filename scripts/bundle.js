@@ -69,10 +69,13 @@ const lazyImports = [
   [/^operations\/transfer\/content\.js$/, /^\.\/parent\.js$/],
   [/^operations\/transfer\/content\.js$/, /^\.\.\/partition\/resized-volume\.js$/],
   [/^operations\/transfer\/convert\.js$/, /^\.\/for-platform\.js$/],
-  [/^operations\/transfer\/convert\.js$/, /^\.\/sink-compressed\.js$/],
-  [/^operations\/transfer\/convert\.js$/, /^\.\/sink-export\.js$/],
+  [/^operations\/transfer\/target-output\.js$/, /^\.\/sink-compressed\.js$/],
+  [/^operations\/transfer\/target-output\.js$/, /^\.\/sink-export\.js$/],
   [/^operations\/transfer\/convert\.js$/, /^(?:\.\.\/resume\/\w[\w-]*|\.\/made-record)\.js$/],
-  [/^operations\/transfer\/convert\.js$/, /^\.\/(?:sink-stream|packed-stream|sink-ova|sink-upload)\.js$/],
+  [
+    /^operations\/transfer\/(?:target|stream)-output\.js$/,
+    /^\.\/(?:sink-stream|packed-stream|sink-ova|sink-upload)\.js$/,
+  ],
   [/^operations\/partition\/resized-volume\.js$/, /^\.\.\/\.\.\/filesystem\/index\.js$/],
 ]
 
