@@ -61,8 +61,16 @@ export abstract class BaseCommand extends Command {
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', this.#interrupt)
     // A plug-in's command may have no flags at all.
-    const { flags = {} } = this.ctor as { readonly flags?: object }
-    this.argv = peerFlags(this.argv, new Set(Object.keys(flags)))
+    const { flags = {}, args = {} } = this.ctor as {
+      readonly flags?: Readonly<Record<string, { readonly char?: string }>>
+      readonly args?: object
+    }
+    // oclif takes an argument that is missing from standard input: a loop of a shell would name the target.
+    for (const argument of Object.values(args) as { ignoreStdin?: boolean }[]) argument.ignoreStdin = true
+    this.argv = peerFlags(
+      this.argv,
+      new Set(Object.entries(flags).flatMap(([name, { char }]) => (char === undefined ? [name] : [name, char]))),
+    )
   }
 
   protected override async finally(): Promise<void> {

@@ -6,39 +6,107 @@ const formatNames: ReadonlySet<string> = new Set(
 )
 
 /** Flags of qemu-img that mean nothing here, and what does the same. */
-const explained: Readonly<Record<string, string>> = {
+export const explained: Readonly<Record<string, string>> = {
   '-B': 'Give the parent of the new image with --parent.',
   '-F': 'Give the format of the parent with --parent-format.',
-  '-S': 'Runs of zeros are never stored; --no-sparse stores them.',
   '-T': 'vdisk chooses the cache mode itself.',
+  '-t': 'vdisk chooses the cache mode itself; --no-flush does not wait for the medium.',
+  '-U': 'vdisk reads images that others have open, and warns; --allow-in-use leaves out the warning.',
   '-W': 'vdisk writes in parallel by itself; --threads says with how many threads.',
+  '-l': 'Name the snapshot to read with --snapshot.',
   '-m': 'vdisk reads and writes in parallel by itself; --threads says with how many threads.',
+  '-n': 'The target is always made new; a disk or partition that is there is written by vdisk restore.',
+  '-r': 'vdisk check never changes an image: vdisk repair mends it.',
+  '--backing-chain': 'vdisk info names the parents, and vdisk chain show shows each of them.',
+}
+
+/** Names of options in qemu-img, where they are others here. */
+const optionNames: Readonly<Record<string, string>> = { 'compression-type': 'compress' }
+
+/** What one flag of qemu-img is here. */
+interface Translation {
+  readonly words: readonly string[]
+  /** Whether the word behind it was its value. */
+  readonly tookValue: boolean
 }
 
 /**
- * Command lines of people who know qemu-img, in vdisk's flags: `-f FORMAT` is `--from`, `-O FORMAT` is `--to`, `-c` is
- * `--compress zlib`, `-p` is `--progress bar`, `-q` is `--quiet`. `-f` alone stays `--force`.
- * @param argv what follows the command's name. @param flags names of the command's flags.
+ * Command lines of people who know qemu-img, in vdisk's flags: `-f FORMAT` is `--from` (of `create`: `--to`), `-O
+ * FORMAT` is `--to`, `-c` is `--compress zlib`, `-p` is `--progress bar`, `-q` is `--quiet`, `-b FILE` is `--parent`,
+ * `-S SIZE` is `--sparse`, `--output=json` is `--json`; `-o a=1,b=2` is `-o a=1 -o b=2`. `-f` alone stays `--force`.
+ * @param argv what follows the command's name. @param flags names and letters of the command's flags.
  * @throws ImageError usage E_USAGE with the flag to use instead, for others of qemu-img's flags.
  */
 export function peerFlags(argv: readonly string[], flags: ReadonlySet<string>): string[] {
-  if (!flags.has('from')) return [...argv]
+  if (!flags.has('from') && !flags.has('to')) return [...argv]
   const result: string[] = []
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] ?? ''
-    const next = argv[index + 1]
     if (word === '--') return [...result, ...argv.slice(index)]
-    const format = next !== undefined && formatNames.has(next)
-    if (word === '-f' && format) result.push('--from', argv[++index] ?? '')
-    else if (word === '-O' && flags.has('to') && next !== undefined) result.push('--to', argv[++index] ?? '')
-    else if (word === '-p' && flags.has('progress')) result.push('--progress', 'bar')
-    else if (word === '-q') result.push('--quiet')
-    else if (word === '-c' && flags.has('compress')) result.push('--compress', 'zlib')
-    else {
-      const advice = explained[word]
-      if (advice !== undefined) throw usage('E_USAGE', `vdisk has no flag ${word}`, { hint: advice })
-      result.push(word)
+    const known = Object.hasOwn(translations, word) ? translations[word]?.(argv[index + 1], flags) : undefined
+    if (known !== undefined) {
+      result.push(...known.words)
+      if (known.tookValue) index++
+      continue
     }
+    const advice = Object.hasOwn(explained, word) ? explained[word] : undefined
+    // A flag of the command's own is never another program's.
+    if (advice !== undefined && !flags.has(word.replace(/^--?/, '')))
+      throw usage('E_USAGE', `vdisk has no flag ${word}`, { hint: advice })
+    const [, operand] = /^(?:if|of)=(.*)$/.exec(word) ?? []
+    if (operand !== undefined && flags.has('to'))
+      throw usage('E_USAGE', `${word}: names of files stand alone here`, {
+        hint: 'Leave out if= and of=: the source comes first, then the target.',
+      })
+    result.push(word)
   }
   return result
+}
+
+type Translate = (next: string | undefined, flags: ReadonlySet<string>) => Translation | undefined
+
+const alone = (...words: readonly string[]): Translation => ({ words, tookValue: false })
+const valued = (flag: string, value: string | undefined): Translation | undefined =>
+  value === undefined ? undefined : { words: [flag, value], tookValue: true }
+const isFormat = (word: string | undefined): boolean => word !== undefined && formatNames.has(word)
+
+const translations: Readonly<Record<string, Translate>> = {
+  '-f': (next, flags) => (isFormat(next) ? valued(flags.has('from') ? '--from' : '--to', next) : undefined),
+  '-O': (next, flags) => (flags.has('to') ? valued('--to', next) : undefined),
+  '-b': (next, flags) => (flags.has('parent') ? valued('--parent', next) : undefined),
+  '-F': (next, flags) => {
+    if (flags.has('second-from')) return valued('--second-from', next)
+    return flags.has('parent-format') && isFormat(next) ? valued('--parent-format', next) : undefined
+  },
+  '-o': (next) => (next === undefined ? undefined : { words: optionWords(next), tookValue: true }),
+  '-S': (next, flags) => (flags.has('sparse') ? valued('--sparse', next) : undefined),
+  '-p': (_next, flags) => (flags.has('progress') ? alone('--progress', 'bar') : undefined),
+  '-q': () => alone('--quiet'),
+  '-c': (_next, flags) => (flags.has('compress') ? alone('--compress', 'zlib') : undefined),
+  '--output': (next, flags) => outputForm(next, flags, true),
+  '--output=json': (_next, flags) => outputForm('json', flags, false),
+  '--output=human': (_next, flags) => outputForm('human', flags, false),
+}
+
+/** `--output json|human`: of `map` it names what qemu-img prints, whose own form is another. */
+function outputForm(
+  value: string | undefined,
+  flags: ReadonlySet<string>,
+  tookValue: boolean,
+): Translation | undefined {
+  if (value === 'human') return { words: [], tookValue }
+  if (value !== 'json') return undefined
+  return { words: flags.has('range') ? ['--output', 'qemu'] : ['--json'], tookValue }
+}
+
+/** `-o compression_type=zstd,cluster_size=64k`: one option each, in the spelling that is used here. */
+function optionWords(text: string): string[] {
+  const options = text.split(',')
+  const each =
+    options.length > 1 && options.every((option) => /^[a-z][a-z0-9_-]*=[^=]*$/.test(option)) ? options : [text]
+  return each.flatMap((option) => {
+    const [, name = '', value = ''] = /^([a-z][a-z0-9_-]*)(=[^]*)$/.exec(option) ?? []
+    const here = name.replaceAll('_', '-')
+    return ['-o', name === '' ? option : `${optionNames[here] ?? here}${value}`]
+  })
 }

@@ -1,6 +1,6 @@
 import { exitCodes } from '../errors.js'
 import { exactArguments } from '../sys/arguments.js'
-import { errorText, knownError } from './error-text.js'
+import { errorDocument, errorText, jsonText, knownError } from './error-text.js'
 import { outputs } from './outputs.js'
 import { start } from './start.js'
 import { ensureUser } from '../sys/self.js'
@@ -40,7 +40,8 @@ export async function runProgram(): Promise<void> {
 async function ending(error: Ending): Promise<number> {
   if (error.code === 'EEXIT' || error.skipOclifErrorHandling === true) return error.oclif?.exit ?? exitCodes.internal
   const known = await knownError(error)
-  process.stderr.write(`${await errorText(known)}\n`)
+  if (process.argv.includes('--json')) process.stdout.write(`${jsonText(await errorDocument(known))}\n`)
+  else process.stderr.write(`${await errorText(known)}\n`)
   return exitCodes[known.kind]
 }
 

@@ -22,8 +22,11 @@ interface Package {
  * commands need, so a built-in command that no plug-in has a part in is run without it. VDISK_START=oclif leaves
  * everything to oclif.
  */
-export async function start(argv: readonly string[]): Promise<void> {
+export async function start(given: readonly string[]): Promise<void> {
   const root = fileURLToPath(new URL('../../..', import.meta.url))
+  const [first, second] = given
+  const isPeers = first === 'snapshot' && second?.startsWith('-') === true
+  const argv = isPeers ? ((await import('./peer-commands.js')).peerSnapshot(given) ?? given) : given
   const help = await helpAsked(argv, root)
   if (help !== undefined) {
     process.stdout.write(`${help}\n`)

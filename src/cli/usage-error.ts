@@ -28,6 +28,10 @@ export function usageError(error: ParserError, command: typeof Command | undefin
  */
 export function unknownCommand(bin: string, words: readonly string[], commands: readonly string[]): ImageError {
   const [first = '', second] = words
+  if (/^(?:if|of)=/.test(first))
+    return usage('E_USAGE', `${bin} takes a command first, and names of files without if= and of=`, {
+      hint: `Write "${bin} convert SOURCE TARGET"; "${bin} --help" lists all commands.`,
+    })
   if (first.startsWith('-')) return unknownFirstFlag(bin, first)
   const isTopic = commands.some((name) => name.startsWith(`${first} `))
   const typed = isTopic && second !== undefined ? `${first} ${second}` : first

@@ -4,6 +4,7 @@ import { isPartialName } from '../location/partial.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
 import type { Registry } from './registry.js'
+import { otherFile, type OtherFile } from './documents.js'
 import { adviceFor, namedBackup } from './foreign-advice.js'
 import { foreignFormat, unclaimedFormat } from './signatures.js'
 
@@ -96,14 +97,28 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined, wra
 
   if (fileName !== undefined) refuseNamedBackup(name, fileName)
   if (fileName !== undefined) assertNotPromised(file, fileName, wrapped)
+  return rawDisk(file, fileName, wrapped)
+}
+
+/** A file of no format is a raw disk, unless it is plainly something else. @throws ImageError E_NOT_A_DISK_IMAGE. */
+function rawDisk({ store, registry, ends }: ProbedFile, fileName: string | undefined, wrapped: boolean): Detection {
+  const { name } = store
+  const { head } = ends
   const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
-  if (!isPromised && (isText(head) || store.size < smallestDisk)) {
-    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
-      hint: rawAdvice(wrapped),
+  const other = otherFile(head)
+  if (!isPromised && (other !== undefined || isText(head) || store.size < smallestDisk)) {
+    const what = other?.name ?? (isText(head) ? 'text' : 'too small')
+    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${what}, not a disk image`, {
+      hint: withAdvice(other, rawAdvice(wrapped)),
     })
   }
-  return { driver: registry.plain, notes: [] }
+  if (other === undefined || fileName === undefined) return { driver: registry.plain, notes: [] }
+  const message = `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like ${other.name}`
+  return { driver: registry.plain, notes: [{ code: 'W_EXTENSION', message }] }
 }
+
+const withAdvice = (other: OtherFile | undefined, advice: string): string =>
+  other?.advice === undefined ? advice : `${other.advice} ${advice}`
 
 /** What is to do where somebody knows better. */
 const rawAdvice = (wrapped: boolean): string =>
@@ -116,19 +131,20 @@ function assertNotPromised(file: ProbedFile, fileName: string, wrapped: boolean)
   const { store, registry, ends } = file
   const { name, size } = store
   const { head } = ends
-  const promised = registry.forExtension(fileName)
-  if (promised?.mayBeRaw !== undefined && (isText(head) || promised.mayBeRaw(head, size))) return
-  if (promised !== undefined && promised.plain !== true) {
-    throw corrupt(
-      'E_NOT_RECOGNISED',
-      `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ` +
-        `${promised.title}, or any other ` +
-        'known format',
-      {
-        hint: `It may be damaged or cut off. ${rawAdvice(wrapped)}`,
-        details: { format: promised.id },
-      },
-    )
+  const format = registry.forExtension(fileName)
+  if (format?.mayBeRaw !== undefined && (isText(head) || format.mayBeRaw(head, size))) return
+  const extension = extensionOf(fileName).slice(1).toLowerCase()
+  const promised = format ?? registry.wrappers.find(({ extensions }) => extensions.includes(extension))
+  if (promised !== undefined && format?.plain !== true) {
+    const other = otherFile(head)
+    const found =
+      other === undefined
+        ? `nothing in it says that it is ${format === undefined ? '' : 'a '}${promised.title}, or any other known format`
+        : `it is ${other.name}`
+    throw corrupt('E_NOT_RECOGNISED', `${name} is named ${printable(extensionOf(fileName))}, but ${found}`, {
+      hint: withAdvice(other, `${other === undefined ? 'It may be damaged or cut off. ' : ''}${rawAdvice(wrapped)}`),
+      details: { format: promised.id },
+    })
   }
 }
 

@@ -190,6 +190,47 @@ test('what is no disk is not read as one in silence', async (t) => {
   assert.deepEqual(fs.existsSync(join(cwd, 'out.qcow2')), false)
 })
 
+test('a document, a program, a page that a server sent: no disk, unless a name or --from says so', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  const page = '<!DOCTYPE html><title>404</title>'.padEnd(2048)
+  fs.writeFileSync(at('paper.pdf'), Buffer.concat([Buffer.from('%PDF-1.7\n'), Buffer.alloc(4096, 0x81)]))
+  fs.writeFileSync(at('disk.qcow2'), page)
+  fs.writeFileSync(at('disk.img'), page)
+  fs.writeFileSync(at('lfs.vhdx'), 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n')
+  fs.writeFileSync(at('cut.raw.bz2'), Buffer.alloc(4096, 0x81))
+  for (const [name, code, said] of [
+    ['paper.pdf', 5, /is a PDF document, not a disk image/],
+    ['disk.qcow2', 4, /named \.qcow2, but it is a page of HTML or XML\n[^]*A server may have sent it/],
+    ['lfs.vhdx', 4, /named \.vhdx, but it is a pointer of Git LFS\n[^]*git lfs pull/],
+    ['cut.raw.bz2', 4, /named \.bz2, but nothing in it says that it is/],
+  ] as const) {
+    const { code: ended, stderr } = await vdisk(['convert', name, 'out.vhd'], { cwd })
+    assert.equal(ended, code, stderr)
+    assert.match(stderr, said)
+    assert.equal(fs.existsSync(at('out.vhd')), false)
+  }
+  const named = await vdisk(['info', 'disk.img'], { cwd })
+  assert.equal(named.code, 0)
+  assert.match(named.stdout.toString(), /disk\.img is named \.img, as a raw disk, but looks like a page of HTML/)
+  assert.equal((await vdisk(['convert', 'paper.pdf', 'p.vhd', '--from', 'raw'], { cwd })).code, 0)
+})
+
+test('a missing argument is never taken from standard input', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
+  for (const [words, missing] of [
+    [['convert', 'a.raw'], 'TARGET'],
+    [['restore', 'a.raw'], 'DEVICE'],
+    [['info'], 'IMAGE'],
+  ] as const) {
+    const { code, stderr } = await vdisk(words, { cwd: at('.'), input: Buffer.from('other.qcow2\n') })
+    assert.equal(code, 2, stderr)
+    assert.match(stderr, new RegExp(`needs ${missing}`))
+  }
+  assert.deepEqual(fs.readdirSync(at('.')), ['a.raw'])
+})
+
 test('a target that cannot be written: what it would be, and what to use instead', async (t) => {
   const at = scratch(t)
   fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
