@@ -139,7 +139,8 @@ function assertNotPromised(file: ProbedFile, fileName: string, wrapped: boolean)
     const other = otherFile(head)
     const found =
       other === undefined
-        ? `nothing in it says that it is ${format === undefined ? '' : 'a '}${promised.title}, or any other known format`
+        ? `nothing in it says that it is ${format === undefined ? '' : 'a '}${promised.title}, or ` +
+          'any other known format'
         : `it is ${other.name}`
     throw corrupt('E_NOT_RECOGNISED', `${name} is named ${printable(extensionOf(fileName))}, but ${found}`, {
       hint: withAdvice(other, `${other === undefined ? 'It may be damaged or cut off. ' : ''}${rawAdvice(wrapped)}`),
