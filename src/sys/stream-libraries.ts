@@ -1,4 +1,4 @@
-import { codecKoffi, ifInstalled, loadLibrary, type Koffi } from './koffi.js'
+import { codecKoffi, ifInstalled, loadLibrary, type Koffi, type NativeFunction } from './koffi.js'
 
 /** What one call of a library did: bytes taken and given, and how the stream stands. */
 export interface LibraryStep {
@@ -12,6 +12,11 @@ export interface LibraryStep {
 export interface LibraryStream extends Disposable {
   /** Decodes what it can. @param last nothing follows these bytes. */
   step(stored: Uint8Array, target: Uint8Array, last: boolean): LibraryStep
+  /**
+   * The same in a thread of Node's pool, of a stream that goes on behind `stored`. Absent: only here. One call at a
+   * time, and the stream is not disposed meanwhile.
+   */
+  stepInPool?(stored: Uint8Array, target: Uint8Array): Promise<LibraryStep>
 }
 
 export type OpenLibraryStream = () => LibraryStream
@@ -61,6 +66,21 @@ function bytesOf({ buffer }: DataView): Uint8Array {
   return new Uint8Array(buffer as ArrayBuffer)
 }
 
+/** Memory that calls under way read and write. */
+const alive = new Set<readonly Uint8Array[]>()
+
+/** Calls a function of a library in the pool. @param memory what it reads and writes besides its values. */
+function inPool(call: NativeFunction, values: readonly unknown[], ...memory: readonly Uint8Array[]): Promise<number> {
+  alive.add(memory)
+  return new Promise((resolve, reject) => {
+    call.async(...values, (failure: Error | null, returned: number) => {
+      alive.delete(memory)
+      if (failure === null) resolve(returned)
+      else reject(failure)
+    })
+  })
+}
+
 /** lzma_stream (lzma/base.h) by its bytes, and those of lzma_ret that do not mean damage. */
 const lzmaStream = { nextIn: 0, availableIn: 8, nextOut: 24, availableOut: 32, length: 136 } as const
 const lzmaFinish = 3
@@ -89,19 +109,27 @@ function liblzma(koffi: Koffi): StreamLibraries {
     const fields = structure(lzmaStream.length)
     const stream = bytesOf(fields)
     const begun = begin(stream)
+    const prepare = (stored: Uint8Array, target: Uint8Array): void => {
+      fields.setBigUint64(lzmaStream.nextIn, koffi.address(stored), true)
+      fields.setBigUint64(lzmaStream.availableIn, BigInt(stored.length), true)
+      fields.setBigUint64(lzmaStream.nextOut, koffi.address(target), true)
+      fields.setBigUint64(lzmaStream.availableOut, BigInt(target.length), true)
+    }
+    const result = (returned: number, stored: Uint8Array, target: Uint8Array): LibraryStep => ({
+      taken: stored.length - Number(fields.getBigUint64(lzmaStream.availableIn, true)),
+      given: target.length - Number(fields.getBigUint64(lzmaStream.availableOut, true)),
+      state: lzmaReturns[returned] ?? 'damaged',
+    })
     return {
       step(stored, target, last) {
         if (begun !== 0) return { taken: 0, given: 0, state: 'refused' }
-        fields.setBigUint64(lzmaStream.nextIn, koffi.address(stored), true)
-        fields.setBigUint64(lzmaStream.availableIn, BigInt(stored.length), true)
-        fields.setBigUint64(lzmaStream.nextOut, koffi.address(target), true)
-        fields.setBigUint64(lzmaStream.availableOut, BigInt(target.length), true)
-        const state = lzmaReturns[code(stream, last ? lzmaFinish : 0)] ?? 'damaged'
-        return {
-          taken: stored.length - Number(fields.getBigUint64(lzmaStream.availableIn, true)),
-          given: target.length - Number(fields.getBigUint64(lzmaStream.availableOut, true)),
-          state,
-        }
+        prepare(stored, target)
+        return result(code(stream, last ? lzmaFinish : 0), stored, target)
+      },
+      async stepInPool(stored, target) {
+        if (begun !== 0) return { taken: 0, given: 0, state: 'refused' }
+        prepare(stored, target)
+        return result(await inPool(code, [stream, 0], stream, stored, target), stored, target)
       },
       [Symbol.dispose]: () => void end(stream),
     }
@@ -168,16 +196,22 @@ function libzstd(koffi: Koffi): StreamLibraries {
       const stream = create()
       setParameter(stream, windowLogParameter, largestWindowLog)
       const [input, output] = [structure(zstdBuffer.length), structure(zstdBuffer.length)]
+      const [taking, giving] = [bytesOf(input), bytesOf(output)]
+      const result = (code: number): LibraryStep => ({
+        taken: Number(input.getBigUint64(zstdBuffer.position, true)),
+        given: Number(output.getBigUint64(zstdBuffer.position, true)),
+        state: isError(code) !== 0 ? 'damaged' : code === 0 ? 'ended' : 'more',
+      })
       return {
         step(stored, target) {
           fill(input, stored)
           fill(output, target)
-          const code = decompress(stream, bytesOf(output), bytesOf(input))
-          return {
-            taken: Number(input.getBigUint64(zstdBuffer.position, true)),
-            given: Number(output.getBigUint64(zstdBuffer.position, true)),
-            state: isError(code) !== 0 ? 'damaged' : code === 0 ? 'ended' : 'more',
-          }
+          return result(decompress(stream, giving, taking))
+        },
+        async stepInPool(stored, target) {
+          fill(input, stored)
+          fill(output, target)
+          return result(await inPool(decompress, [stream, giving, taking], giving, taking, stored, target))
         },
         [Symbol.dispose]: () => void free(stream),
       }

@@ -122,9 +122,12 @@ test('an image that only its end shows to be one is not read as a raw disk', asy
 })
 
 test('damage behind what was read already is found, and no target is left', async (t) => {
-  if (!have(t, 'gzip') || !have(t, 'xz')) return
+  if (!['gzip', 'xz', 'zstd'].every((tool) => have(t, tool))) return
   const folder = testFolder(t)
   const at = (file: string): string => join(folder, file)
+  const zst = by('zstd', ['-qc', `--stream-size=${disk.length}`], disk)
+  const sum = Buffer.from(zst)
+  sum[zst.length - 1]! ^= 1
   const gz = by('gzip', ['-1c'], disk)
   const changed = Buffer.from(gz)
   changed[gz.length - 6]! ^= 1
@@ -137,6 +140,10 @@ test('damage behind what was read already is found, and no target is left', asyn
     'crc.gz': [changed, 'E_COMPRESSED'],
     'behind.gz': [Buffer.concat([gz, Buffer.from('rubbish')]), 'E_TRAILING_DATA'],
     'check.xz': [check, 'E_COMPRESSED'],
+    'cut.zst': [zst.subarray(0, zst.length - 100_000), 'E_TRUNCATED'],
+    'cut-sum.zst': [zst.subarray(0, zst.length - 3), 'E_TRUNCATED'],
+    'sum.zst': [sum, 'E_COMPRESSED'],
+    'behind.zst': [Buffer.concat([zst, Buffer.from('rubbish')]), 'E_TRAILING_DATA'],
   } as const
   for (const [name, [bytes, code]] of Object.entries(cases)) {
     fs.writeFileSync(at(name), bytes)
@@ -171,40 +178,44 @@ test(
   },
 )
 
-test('content that is read as a stream can be read anywhere, and is unpacked when that happens often', async (t) => {
-  if (!have(t, 'gzip')) return
-  const folder = testFolder(t)
-  const path = join(folder, 'disk.gz')
-  const content = Buffer.concat([part, disk])
-  fs.writeFileSync(path, by('gzip', ['-1c'], content))
-  const below = FileStore.openRead(path)
-  using store = new ForwardStore({
-    name: 'disk',
-    request: { descriptor: below.fd, start: 0, end: below.size, name: 'disk', codec: 'gzip' },
-    size: content.length,
-    below,
-    scratchFolder: folder,
+for (const [codec, args] of [
+  ['gzip', ['-1c']],
+  ['zstd', ['-qc']],
+] as const)
+  test(`${codec}: content that is read as a stream can be read anywhere, and is unpacked when that happens often`, async (t) => {
+    if (!have(t, codec)) return
+    const folder = testFolder(t)
+    const path = join(folder, 'disk')
+    const content = Buffer.concat([part, disk])
+    fs.writeFileSync(path, by(codec, args, content))
+    const below = FileStore.openRead(path)
+    using store = new ForwardStore({
+      name: 'disk',
+      request: { descriptor: below.fd, start: 0, end: below.size, name: 'disk', codec },
+      size: content.length,
+      below,
+      scratchFolder: folder,
+    })
+    const agrees = (position: number, length: number): void => {
+      const bytes = new Uint8Array(length)
+      store.read(position, bytes)
+      assert.equal(Buffer.compare(bytes, content.subarray(position, position + length)), 0, `${position}`)
+    }
+    agrees(0, 4096)
+    agrees(5 * mebibyte - 7, 2 * mebibyte)
+    agrees(100, 4096)
+    agrees(content.length - 100, 100)
+    assert.equal(store.isUnpacked, false)
+    // Several at once, in order, while others look at the beginning.
+    const pieces = [2, 3, 4].map((index) => ({ at: index * mebibyte + 5, bytes: new Uint8Array(mebibyte) }))
+    const fetched = pieces.map(({ at, bytes }) => store.fetch(at, bytes))
+    agrees(512, 512)
+    await Promise.all(fetched)
+    for (const { at, bytes } of pieces)
+      assert.equal(Buffer.compare(bytes, content.subarray(at, at + bytes.length)), 0, `${at}`)
+    for (const position of [6, 2, 5, 3]) agrees(position * mebibyte, 1000)
+    assert.equal(store.isUnpacked, true)
+    agrees(0, content.length)
+    assert.equal(store.changed(), undefined)
+    assert.throws(() => store.read(content.length - 1, new Uint8Array(2)), RangeError)
   })
-  const agrees = (position: number, length: number): void => {
-    const bytes = new Uint8Array(length)
-    store.read(position, bytes)
-    assert.equal(Buffer.compare(bytes, content.subarray(position, position + length)), 0, `${position}`)
-  }
-  agrees(0, 4096)
-  agrees(5 * mebibyte - 7, 2 * mebibyte)
-  agrees(100, 4096)
-  agrees(content.length - 100, 100)
-  assert.equal(store.isUnpacked, false)
-  // Several at once, in order, while others look at the beginning.
-  const pieces = [2, 3, 4].map((index) => ({ at: index * mebibyte + 5, bytes: new Uint8Array(mebibyte) }))
-  const fetched = pieces.map(({ at, bytes }) => store.fetch(at, bytes))
-  agrees(512, 512)
-  await Promise.all(fetched)
-  for (const { at, bytes } of pieces)
-    assert.equal(Buffer.compare(bytes, content.subarray(at, at + bytes.length)), 0, `${at}`)
-  for (const position of [6, 2, 5, 3]) agrees(position * mebibyte, 1000)
-  assert.equal(store.isUnpacked, true)
-  agrees(0, content.length)
-  assert.equal(store.changed(), undefined)
-  assert.throws(() => store.read(content.length - 1, new Uint8Array(2)), RangeError)
-})

@@ -7,7 +7,8 @@ import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, printable, type Label } from '../../errors.js'
 import { ForwardMiss } from './forward-miss.js'
-import { DecodeThread, type DecodeRequest } from './thread.js'
+import { DecodeThread, slotLength, type DecodeRequest } from './thread.js'
+import { ZstdInPool } from './zstd-in-pool.js'
 
 /** Bytes at both ends of the content that are kept: tables of partitions and the headers of formats are there. */
 const keptLength = 1048576
@@ -20,6 +21,9 @@ const pageLength = 65536
 const mostPages = 512
 /** Zeros of this many bytes are not written to a scratch file. */
 const zeroUnit = 65536
+/** Reads of so many bytes are decoded into the memory of their caller. */
+const leastDirect = 262144
+const noBytes = new Uint8Array(0)
 
 export interface ForwardOptions {
   readonly name: string
@@ -51,10 +55,12 @@ export class ForwardStore extends ReadOnlyStore {
   readonly #tail: Uint8Array
   #size: number
   #guessed: boolean
-  #thread: DecodeThread | undefined
+  #decoder: DecodeThread | ZstdInPool | undefined
   /** The piece that was decoded last, and where it stands. */
-  #piece: Uint8Array = new Uint8Array(0)
+  #piece: Uint8Array = noBytes
   #start = 0
+  /** Memory for pieces that are no caller's. */
+  #own: Uint8Array | undefined
   /** Up to where the stream was decoded at any time. */
   #reached = 0
   /** Whether its end was reached without an error. */
@@ -107,7 +113,7 @@ export class ForwardStore extends ReadOnlyStore {
       // The end is not known yet: the last two pieces hold what is kept of it.
       if (this.#options.size === undefined) last.push(Uint8Array.from(this.#piece))
       if (last.length > 2) last.shift()
-      yield { done: Math.max(0, (this.#thread?.position ?? 0) - start), total: end - start }
+      yield { done: Math.max(0, (this.#decoder?.position ?? 0) - start), total: end - start }
     }
     if (this.#options.size === undefined) {
       const ends = Buffer.concat(last)
@@ -139,7 +145,7 @@ export class ForwardStore extends ReadOnlyStore {
   /** @throws ImageError where the rest of the stream is damaged; ForwardMiss. */
   changed(): string | undefined {
     while (!this.#whole) {
-      if (this.#thread === undefined) this.#restart()
+      if (this.#decoder === undefined) this.#restart()
       this.#advance(this.#take())
     }
     return this.#options.below.changed?.()
@@ -147,7 +153,7 @@ export class ForwardStore extends ReadOnlyStore {
 
   /** Closes it without what is below. */
   stop(): void {
-    this.#thread?.[Symbol.dispose]()
+    this.#decoder?.[Symbol.dispose]()
     this.#scratch?.[Symbol.dispose]()
   }
 
@@ -159,13 +165,47 @@ export class ForwardStore extends ReadOnlyStore {
   async #fetch(before: Promise<void>, position: number, target: Uint8Array): Promise<void> {
     await before
     for (let done = 0; done < target.length;) {
-      const count = this.#copy(position + done, target.subarray(done))
+      const rest = target.subarray(done)
+      const count = this.#copy(position + done, rest) || (await this.#decodeOn(position + done, rest))
+      if (count === undefined) throw this.#pastEnd()
       done += count
-      if (count > 0) continue
-      const found = this.#thread?.poll()
-      if (found === 'wait') await this.#thread?.changed()
-      else this.#next(found)
     }
+    // Up to the end: who asks whether the rest of the stream is whole cannot wait for the pool.
+    if (position + target.length === this.#size)
+      while (!this.#whole && this.#decoder instanceof ZstdInPool) await this.#decodeOn(Infinity, noBytes)
+  }
+
+  /**
+   * Decodes the next bytes, without keeping this thread waiting; those of `target`, which are at `position`, into it.
+   * @returns how many bytes of `target` there are now; undefined at the end.
+   */
+  async #decodeOn(position: number, target: Uint8Array): Promise<number | undefined> {
+    const decoder = this.#decoder
+    if (decoder instanceof ZstdInPool) return await this.#decodeInto(decoder, position, target)
+    const found = decoder?.poll()
+    if (found !== 'wait') return this.#advance(found) ? 0 : undefined
+    await decoder?.changed()
+    return 0
+  }
+
+  async #decodeInto(decoder: ZstdInPool, position: number, target: Uint8Array): Promise<number | undefined> {
+    const isNext = position === this.#start + this.#piece.length && target.length >= leastDirect
+    const place = isNext ? target : (this.#own ??= new Uint8Array(slotLength))
+    // What is there may lie in the memory that is written now.
+    this.#passPiece()
+    const count = await decoder.into(place)
+    // Somebody may have begun anew meanwhile.
+    if (decoder !== this.#decoder) return 0
+    if (!this.#advance(count === 0 ? undefined : place.subarray(0, count))) return undefined
+    if (!isNext) return 0
+    // The memory is the caller's.
+    this.#passPiece()
+    return count
+  }
+
+  #passPiece(): void {
+    this.#start += this.#piece.length
+    this.#piece = noBytes
   }
 
   /** Copies what is there of a range; 0 bytes: it is further on, and the thread decodes towards it. */
@@ -189,7 +229,7 @@ export class ForwardStore extends ReadOnlyStore {
     const pageStart = position - (position % pageLength)
     const page = this.#pages.get(pageStart)
     if (page !== undefined) return from(page, pageStart)
-    if (this.#thread === undefined || position < this.#start) this.#goBack()
+    if (this.#decoder === undefined || position < this.#start) this.#goBack()
     return this.isUnpacked ? this.#copy(position, target) : 0
   }
 
@@ -208,9 +248,13 @@ export class ForwardStore extends ReadOnlyStore {
   }
 
   #restart(): void {
-    this.#thread?.[Symbol.dispose]()
-    this.#thread = new DecodeThread(this.#options.request)
-    this.#piece = new Uint8Array(0)
+    const { request } = this.#options
+    const isBusy = this.#decoder instanceof ZstdInPool && this.#decoder.isBusy
+    this.#decoder?.[Symbol.dispose]()
+    // A pool that is busy still writes; and a thread can be waited for.
+    if (isBusy) this.#own = undefined
+    this.#decoder = (isBusy ? undefined : ZstdInPool.open(request)) ?? new DecodeThread(request)
+    this.#piece = noBytes
     this.#start = 0
     this.#restarts++
   }
@@ -230,11 +274,17 @@ export class ForwardStore extends ReadOnlyStore {
 
   /** Waits for the next piece, keeping this thread waiting. */
   #take(): Uint8Array | undefined {
-    return this.#thread?.next()
+    // What the pool is doing cannot be waited for here.
+    if (this.#decoder instanceof ZstdInPool && this.#decoder.isBusy) this.#restart()
+    return this.#decoder?.next()
   }
 
   #next(piece: Uint8Array | undefined): void {
-    if (!this.#advance(piece)) throw new RangeError(`${this.name} was read past its end`)
+    if (!this.#advance(piece)) throw this.#pastEnd()
+  }
+
+  #pastEnd(): RangeError {
+    return new RangeError(`${this.name} was read past its end`)
   }
 
   /** Goes on to the next piece; false at the end. */
@@ -258,9 +308,9 @@ export class ForwardStore extends ReadOnlyStore {
   }
 
   #ended(size: number): void {
-    this.#thread?.[Symbol.dispose]()
-    this.#thread = undefined
-    this.#piece = new Uint8Array(0)
+    this.#decoder?.[Symbol.dispose]()
+    this.#decoder = undefined
+    this.#piece = noBytes
     this.#start = size
     if (this.#size === Infinity) this.#size = size
     else if (size !== this.#size) {

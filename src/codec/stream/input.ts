@@ -15,9 +15,9 @@ export class Input {
   #length = 0
   #position: number
 
-  /** @param start the lowest position that will be asked for. */
-  constructor(name: string, read: ReadBytes, start: number, end: number) {
-    this.#window = new Uint8Array(Math.min(windowLength, end - start))
+  /** @param start the lowest position that will be asked for. @param window bytes that are read at a time. */
+  constructor(name: string, read: ReadBytes, start: number, end: number, window = windowLength) {
+    this.#window = new Uint8Array(Math.min(window, end - start))
     this.name = name
     this.#read = read
     this.#position = start

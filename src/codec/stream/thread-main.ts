@@ -1,38 +1,13 @@
-import fs from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import zlib from 'node:zlib'
-import { corrupt, takenApart } from '../../errors.js'
+import { takenApart } from '../../errors.js'
 import { streamCodecFor } from './index.js'
 import { Input } from './input.js'
+import { requestBytes } from './request-bytes.js'
 import { place, SharedSlots, slotLength, state, type DecodeRequest } from './thread.js'
 
 const { request, memory } = workerData as { readonly request: DecodeRequest; readonly memory: SharedArrayBuffer }
 const { numbers, position, error, slots } = new SharedSlots(memory)
-
-/** Where a byte of the stream is, and how many of the next ones lie in the same file. */
-function placeOf(at: number, wanted: number): { descriptor: number; position: number; length: number } {
-  const { pieces, descriptor } = request
-  const piece = pieces?.findLast((candidate) => candidate.at <= at)
-  if (piece === undefined) return { descriptor, position: at, length: wanted }
-  const position = piece.start + at - piece.at
-  return { descriptor: piece.descriptor, position, length: Math.min(wanted, piece.end - position) }
-}
-
-function read(from: number, target: Uint8Array): void {
-  for (let done = 0; done < target.length;) {
-    let count: number
-    try {
-      const { descriptor, position, length } = placeOf(from + done, target.length - done)
-      count = fs.readSync(descriptor, target, done, length, position)
-    } catch (cause) {
-      throw corrupt('E_READ', `${request.name}: cannot read at byte ${from + done}: ${(cause as Error).message}`, {
-        details: { position: from + done },
-      })
-    }
-    if (count === 0) throw corrupt('E_TRUNCATED', `${request.name} became shorter while it was being read`)
-    done += count
-  }
-}
 
 /** Nobody wants what is decoded any more. */
 class Stopped extends Error {}
@@ -87,7 +62,7 @@ function happened(): void {
 }
 
 try {
-  const input = new Input(request.name, read, request.start, request.end)
+  const input = new Input(request.name, requestBytes(request), request.start, request.end)
   const out = new Slots()
   for await (const piece of streamCodecFor(request.codec).decode(input)) {
     out.put(piece)

@@ -34,21 +34,10 @@ export interface ZstdFrame {
 
 /** The same with a chosen decoder for large frames. */
 export async function* decodeZstd(input: Input, decodeBig: FrameDecoder): AsyncGenerator<Uint8Array> {
-  for (let frames = 0; ; frames++) {
-    if (frames > 0 && (input.remaining === 0 || input.onlyZeros())) return
-    if (frames > 0 && input.remaining < 4) throw input.trailing('zstd')
+  for (let isFirst = true; ; isFirst = false) {
+    const frame = nextZstdFrame(input, isFirst)
+    if (frame === undefined) return
     const start = input.position
-    const magic = littleWord(input.take(4, 'a zstd frame'), 0)
-    if (isSkippable(magic)) {
-      input.skip(littleWord(input.take(4, 'a skippable frame'), 0), 'a skippable frame')
-      continue
-    }
-    if (magic !== zstdMagic) {
-      input.position = start
-      throw frames > 0 ? input.trailing('zstd') : input.damaged('no zstd frame begins here')
-    }
-    const frame = peekZstdFrame(input)
-    input.position = start
     if (frame.contentSize !== undefined && frame.contentSize <= smallFrame) {
       yield decodeSmall(input, frame)
       continue
@@ -68,6 +57,31 @@ export async function* decodeZstd(input: Input, decodeBig: FrameDecoder): AsyncG
     }
     if (frame.contentSize !== undefined && length !== frame.contentSize)
       throw input.damaged(`a zstd frame says it holds ${frame.contentSize} bytes and has ${length}`, start)
+  }
+}
+
+/**
+ * The header of the next frame, skippable ones left out; the input stands at its magic. Undefined at the end, where only
+ * padding is left. @param isFirst nothing of the stream was taken before. @throws ImageError corrupt; unsupported
+ * E_CODEC.
+ */
+export function nextZstdFrame(input: Input, isFirst: boolean): ZstdFrame | undefined {
+  for (let follows = !isFirst; ; follows = true) {
+    if (follows && (input.remaining === 0 || input.onlyZeros())) return undefined
+    if (follows && input.remaining < 4) throw input.trailing('zstd')
+    const start = input.position
+    const magic = littleWord(input.take(4, 'a zstd frame'), 0)
+    if (isSkippable(magic)) {
+      input.skip(littleWord(input.take(4, 'a skippable frame'), 0), 'a skippable frame')
+      continue
+    }
+    if (magic !== zstdMagic) {
+      input.position = start
+      throw follows ? input.trailing('zstd') : input.damaged('no zstd frame begins here')
+    }
+    const frame = peekZstdFrame(input)
+    input.position = start
+    return frame
   }
 }
 
