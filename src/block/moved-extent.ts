@@ -19,10 +19,21 @@ export function movedExtent(extent: Extent, offset: number, shift: number): Exte
 
 /** A part of a compressed unit that begins at `offset`. */
 export function movedPacked(
-  { kind, store, position, storedLength, codec, unitOffset, unitLength }: Packed,
+  { kind, store, position, storedLength, codec, unitOffset, unitLength, decoded }: Packed,
   offset: number,
   length: number,
   shift = 0,
 ): Packed {
-  return { kind, offset, length, store, position, storedLength, codec, unitOffset: unitOffset + shift, unitLength }
+  return {
+    kind,
+    offset,
+    length,
+    store,
+    position,
+    storedLength,
+    codec,
+    unitOffset: unitOffset + shift,
+    unitLength,
+    decoded,
+  }
 }

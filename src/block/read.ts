@@ -1,5 +1,5 @@
 import { corrupt } from '../errors.js'
-import type { BlockSource, Extent } from './types.js'
+import type { BlockSource, DecodedUnits, Extent } from './types.js'
 import { ReusedMemory } from './reused-memory.js'
 
 interface Unit {
@@ -7,6 +7,8 @@ interface Unit {
   readonly position: number
   readonly unitOffset: number
   readonly bytes: Uint8Array
+  /** Whether somebody else reads the memory, so that it is not used again. */
+  lent: boolean
 }
 
 /** How many decoded units a reader keeps: small reads walk through one compressed cluster after another. */
@@ -15,7 +17,7 @@ const keptUnits = 8
 const keptBytes = 32 * 1024 * 1024
 
 /** The generic `read` of a source, built on its `extentAt`. Keeps the last decoded compressed units. */
-export class ExtentReader {
+export class ExtentReader implements DecodedUnits {
   readonly #source: Pick<BlockSource, 'capacity' | 'extentAt'>
   readonly #units: Unit[] = []
   #kept = 0
@@ -40,6 +42,14 @@ export class ExtentReader {
       this.#fill(extent, target.subarray(done, done + extent.length))
       done += extent.length
     }
+  }
+
+  lend(store: object, position: number, length: number): Uint8Array | undefined {
+    const found = this.#units.find(
+      (unit) => unit.store === store && unit.position === position && unit.bytes.length === length,
+    )
+    if (found !== undefined) found.lent = true
+    return found?.bytes
   }
 
   #fill(extent: Extent, target: Uint8Array): void {
@@ -79,10 +89,11 @@ export class ExtentReader {
     }
     const bytes = decodeUnit(
       extent,
-      freed?.bytes.length === extent.unitLength ? freed.bytes : undefined,
+      freed?.lent === false && freed.bytes.length === extent.unitLength ? freed.bytes : undefined,
       this.#stored.take(extent.storedLength),
     )
-    this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
+    const { store, position, unitOffset } = extent
+    this.#units.unshift({ store, position, unitOffset, bytes, lent: false })
     this.#kept += bytes.length
     return bytes
   }

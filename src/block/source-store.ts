@@ -9,11 +9,15 @@ import type { BlockSource, ByteStore } from './types.js'
 export class SourceStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
-  readonly source: BlockSource
+  readonly source: BlockSource & Pick<ByteStore, 'glance'>
   readonly #below: Disposable & Pick<ByteStore, 'changed'>
 
   /** @param below what is closed together with it: the store that holds the source's bytes. */
-  constructor(name: string, source: BlockSource, below: Disposable & Pick<ByteStore, 'changed'>) {
+  constructor(
+    name: string,
+    source: BlockSource & Pick<ByteStore, 'glance'>,
+    below: Disposable & Pick<ByteStore, 'changed'>,
+  ) {
     super()
     this.name = printable(name)
     this.size = source.capacity
@@ -27,6 +31,11 @@ export class SourceStore extends ReadOnlyStore {
 
   read(position: number, target: Uint8Array): void {
     this.source.read(position, target)
+  }
+
+  glance(position: number, target: Uint8Array): void {
+    if (this.source.glance === undefined) this.read(position, target)
+    else this.source.glance(position, target)
   }
 
   [Symbol.dispose](): void {

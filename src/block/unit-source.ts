@@ -2,6 +2,9 @@ import { moveNumbers } from '../binary/move-numbers.js'
 import { ExtentReader } from './read.js'
 import type { BlockSource, ByteStore, Codec, Extent } from './types.js'
 
+/** From this length on, which takes long to decode, a glance decodes only the start, of as many bytes at most. */
+const largeUnit = 1048576
+
 /** Content that is stored as compressed units, one behind the other, each of which decodes on its own. */
 export class UnitSource implements BlockSource {
   readonly sectorSize = 512
@@ -38,11 +41,26 @@ export class UnitSource implements BlockSource {
       codec: this.#codec,
       unitOffset,
       unitLength,
+      decoded: this.#reader,
     }
   }
 
   read(offset: number, target: Uint8Array): void {
     this.#reader.read(offset, target)
+  }
+
+  /** The start of a large unit is decoded alone. */
+  glance(offset: number, target: Uint8Array): void {
+    const index = this.#units.at(offset)
+    const isStart = offset === this.#units.offset(index) && this.#units.length(index) >= largeUnit
+    if (!isStart || target.length > largeUnit || !this.#decodeStart(index, target)) this.read(offset, target)
+  }
+
+  #decodeStart(index: number, target: Uint8Array): boolean {
+    if (this.#codec.decodeStart === undefined) return false
+    const stored = new Uint8Array(Math.min(this.#units.stored(index), largeUnit))
+    this.#store.read(this.#units.position(index), stored)
+    return this.#codec.decodeStart(stored, target)
   }
 
   [Symbol.dispose](): void {

@@ -10,6 +10,8 @@ const windowLength = 64 * mebibyte
 const paceLength = 16 * mebibyte
 /** Milliseconds a mebibyte that a copy into pages at hand takes at most, whatever the computer. */
 const slowPace = 1
+/** New pages matter where this part of the time is spent writing; elsewhere decoding or reading is waited for. */
+const writingPart = 0.75
 
 interface Range {
   readonly position: number
@@ -31,7 +33,7 @@ export class WriteBehind {
   readonly #started: Range[] = []
   #state: 'waits for slow pages' | 'on trial' | 'on' | 'off'
   /** What the pace is being taken of: bytes, milliseconds, and when that began. */
-  #measured = { length: 0, time: 0, since: 0 }
+  #measured = { length: 0, time: 0, since: milliseconds() }
   /** Milliseconds a mebibyte before it was begun; after the trial, of the medium. */
   #pace = 0
   #pending: Range[] = []
@@ -69,20 +71,23 @@ export class WriteBehind {
     const measured = this.#measured
     // On trial the time that passes counts, with what was waited for, from when the medium has enough to do.
     if (this.#state === 'on trial' && this.#startedLength < windowLength - stepLength) return
-    if (measured.length === 0) measured.since = milliseconds()
+    const now = milliseconds()
+    if (measured.length === 0 && this.#state === 'on trial') measured.since = now - took
     measured.length += length
     measured.time += took
     if (measured.length < (this.#state === 'on trial' ? windowLength : paceLength)) return
     const trial = this.#state === 'on trial'
-    const pace = ((trial ? milliseconds() - measured.since : measured.time) * mebibyte) / measured.length
-    this.#measured = { length: 0, time: 0, since: 0 }
+    const elapsed = now - measured.since
+    const pace = ((trial ? elapsed : measured.time) * mebibyte) / measured.length
+    const isBound = measured.time >= writingPart * elapsed
+    this.#measured = { length: 0, time: 0, since: now }
     if (trial) {
       this.#state = pace < this.#pace ? 'on' : 'off'
       this.#pace = pace
     } else if (this.#state === 'off') {
       // The first pages may have been better than what came later.
       if (pace > this.#pace) this.#state = 'on'
-    } else if (pace > slowPace) {
+    } else if (pace > slowPace && isBound) {
       this.#pace = pace
       this.#state = 'on trial'
     }

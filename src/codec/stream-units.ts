@@ -3,7 +3,13 @@ import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 import { encodeXzBlock } from './xz-encode.js'
 import { codecLibraries } from '../sys/codec-libraries.js'
-import { streamLibraries, type OpenLibraryStream } from '../sys/stream-libraries.js'
+import type { PoolUnit } from '../sys/pool-libraries.js'
+import {
+  streamLibraries,
+  type LibraryStep,
+  type LibraryStream,
+  type OpenLibraryStream,
+} from '../sys/stream-libraries.js'
 import { Input } from './stream/input.js'
 import { XzBlock, xzHeader } from './stream/xz.js'
 import { Xxh64 } from './stream/xxh64.js'
@@ -76,8 +82,37 @@ function xzBlockCodec(check: number): Codec {
       if (done !== target.length)
         throw corrupt('E_COMPRESSED', `the xz block holds ${done} bytes, and ${target.length} by the index`)
     },
+    decodeStart(stored, target) {
+      using stream = streamLibraries().xz?.()
+      return (
+        stream !== undefined &&
+        startBlock(stream, xzHeader(check)) &&
+        stream.step(stored, target, false).given === target.length
+      )
+    },
     encode: check === 4 ? encodeXzBlock : undefined,
+    inPool: {
+      get decode() {
+        const { xz } = streamLibraries()
+        return xz === undefined ? undefined : (units: readonly PoolUnit[]) => decodedInPool(xz, xzHeader(check), units)
+      },
+    },
   }
+}
+
+/** As {@link decodedByLibrary}, in the threads of Node's pool. */
+async function decodedInPool(
+  open: OpenLibraryStream,
+  header: Uint8Array,
+  units: readonly PoolUnit[],
+): Promise<readonly boolean[]> {
+  const one = async ({ input, output }: PoolUnit): Promise<boolean> => {
+    using stream = open()
+    const block = startBlock(stream, header) ? await stream.stepInPool?.(input, output) : undefined
+    return block !== undefined && endsBlock(stream, block, input, output)
+  }
+  const outcomes = await Promise.allSettled(units.map(one))
+  return outcomes.map((outcome) => outcome.status === 'fulfilled' && outcome.value)
 }
 
 /** The beginning of an index of one block: liblzma refuses it where it has not met the end of exactly one. */
@@ -91,10 +126,23 @@ function decodedByLibrary(
   target: Uint8Array,
 ): boolean {
   using stream = open()
-  const more = new Uint8Array(1)
-  if (stream.step(header, more, false).state !== 'more') return false
-  const { taken, given, state } = stream.step(stored, target, false)
+  return startBlock(stream, header) && endsBlock(stream, stream.step(stored, target, false), stored, target)
+}
+
+/** Takes the header of the stream. */
+function startBlock(stream: LibraryStream, header: Uint8Array): boolean {
+  return stream.step(header, new Uint8Array(1), false).state === 'more'
+}
+
+/** Whether a step that took the block gave all of the content, and the block ends there. */
+function endsBlock(
+  stream: LibraryStream,
+  { taken, given, state }: LibraryStep,
+  stored: Uint8Array,
+  target: Uint8Array,
+): boolean {
   if (state !== 'more' || given !== target.length) return false
+  const more = new Uint8Array(1)
   // Its check may be left, where the content has filled the target.
   const rest = stored.subarray(taken)
   const end = stream.step(rest, more, false)

@@ -2,7 +2,7 @@ import { roundDown, roundUp } from '../binary/integers.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isShared } from '../codec/registry.js'
 import type { ChunkPiece } from './chunk.js'
-import { longestRun, SamePlace, Walk } from './walk.js'
+import { longestRun, SamePlace, Walk, type Stretch } from './walk.js'
 
 /**
  * A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its
@@ -166,7 +166,7 @@ const longestUnit = 32 * 1024 * 1024
 /** Chunks of units whose lengths are no multiples of a sector are at least as long. */
 const oddUnits = 8 * 1024 * 1024
 /** Bytes of chunks in flight, where these are large. */
-const mostInFlight = 80 * 1024 * 1024
+const mostInFlight = 96 * 1024 * 1024
 
 /**
  * How many chunks are in flight: fewer where they are large, and as many as a far store wants to have under way.
@@ -227,6 +227,29 @@ export class ContentReader {
   }
 }
 
+/** How a run is had without keeping this thread waiting. Undefined where it is not. @param plain its unit, decoded. */
+function fetchOf(
+  run: Exclude<Stretch, { kind: 'zero' }>,
+  offset: number,
+  plain: Uint8Array | undefined,
+): LocalPiece['fetch'] {
+  if (run.kind === 'packed') {
+    const within = offset - run.unitOffset
+    if (plain === undefined) return undefined
+    return (target) => {
+      target.set(plain.subarray(within, within + target.length))
+      return Promise.resolve()
+    }
+  }
+  const { store, position } = run
+  return store.fetch && (async (target) => await store.fetch?.(position, target))
+}
+
+/** The unit of a run, where it was decoded already. */
+function decodedUnit(run: Extract<Stretch, { kind: 'packed' }>): Uint8Array | undefined {
+  return run.decoded?.lend(run.store, run.position, run.unitLength)
+}
+
 function collect(walk: Walk, start: number, end: number): ChunkContent {
   const pieces: ChunkPiece[] = []
   const local: LocalPiece[] = []
@@ -243,17 +266,10 @@ function collect(walk: Walk, start: number, end: number): ChunkContent {
       const fits =
         descriptorAlignment === 1 ||
         (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
-      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isShared(run.codec))) {
-        const { store } = run
-        local.push({
-          at,
-          length,
-          offset,
-          ...(run.kind === 'packed' || store.fetch === undefined
-            ? {}
-            : { fetch: async (target) => await store.fetch?.(position, target) }),
-        })
-      } else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
+      const isShut = descriptor === undefined || !fits || (run.kind === 'packed' && !isShared(run.codec))
+      const plain = run.kind === 'packed' ? decodedUnit(run) : undefined
+      if (isShut || plain !== undefined) local.push({ at, length, offset, fetch: fetchOf(run, offset, plain) })
+      else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
       else {
         pieces.push({
           kind: 'packed',

@@ -20,7 +20,9 @@ function readEnds(store: ByteStore): FileEnds {
   const length = Math.min(window, store.size)
   const head = new Uint8Array(length)
   const tail = new Uint8Array(length)
-  store.read(0, head)
+  // What the content turns out to be reads it whole.
+  if (store.glance === undefined) store.read(0, head)
+  else store.glance(0, head)
   store.read(store.size - length, tail)
   return { head, tail }
 }

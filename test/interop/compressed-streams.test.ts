@@ -134,7 +134,10 @@ test('damage behind what was read already is found, and no target is left', asyn
   const xz = by('xz', ['-0c', '-T1'], disk)
   const check = Buffer.from(xz)
   check[xz.length - 40]! ^= 1
+  const blocks = by('xz', ['-0c', '--block-size=6MiB'], Buffer.concat([disk, disk]))
+  blocks[500_000]! ^= 1
   const cases = {
+    'first-block.xz': [blocks, 'E_COMPRESSED'],
     'cut.gz': [gz.subarray(0, gz.length - 100_000), 'E_TRUNCATED'],
     'cut-trailer.gz': [gz.subarray(0, gz.length - 3), 'E_TRUNCATED'],
     'crc.gz': [changed, 'E_COMPRESSED'],
@@ -182,7 +185,7 @@ for (const [codec, args] of [
   ['gzip', ['-1c']],
   ['zstd', ['-qc']],
 ] as const)
-  test(`${codec}: content that is read as a stream can be read anywhere, and is unpacked when that happens often`, async (t) => {
+  test(`${codec}: read as a stream it can be read anywhere, and is unpacked when that happens often`, async (t) => {
     if (!have(t, codec)) return
     const folder = testFolder(t)
     const path = join(folder, 'disk')

@@ -69,8 +69,8 @@ export class ZstdInPool implements Disposable {
   }
 
   /**
-   * Fills `target` with the next bytes, in the pool; one call at a time. @returns how many there were: fewer only at the
-   * end. @throws ImageError
+   * Fills `target` with the next bytes, in the pool; one call at a time. @returns how many there were: fewer only at
+   * the end. @throws ImageError
    */
   async into(target: Uint8Array): Promise<number> {
     this.#busy = true

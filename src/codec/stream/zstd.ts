@@ -61,8 +61,8 @@ export async function* decodeZstd(input: Input, decodeBig: FrameDecoder): AsyncG
 }
 
 /**
- * The header of the next frame, skippable ones left out; the input stands at its magic. Undefined at the end, where only
- * padding is left. @param isFirst nothing of the stream was taken before. @throws ImageError corrupt; unsupported
+ * The header of the next frame, skippable ones left out; the input stands at its magic. Undefined at the end, where
+ * only padding is left. @param isFirst nothing of the stream was taken before. @throws ImageError corrupt; unsupported
  * E_CODEC.
  */
 export function nextZstdFrame(input: Input, isFirst: boolean): ZstdFrame | undefined {

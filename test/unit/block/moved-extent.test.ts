@@ -20,6 +20,7 @@ const extents: readonly Extent[] = [
     codec,
     unitOffset: 96,
     unitLength: 64,
+    decoded: { lend: () => undefined },
   },
 ]
 

@@ -71,6 +71,16 @@ test('slow pages begin it, and a medium that is quicker keeps it', async () => {
   assert.equal(asked.at(-1), '=343+8')
 })
 
+test('slow pages do not matter where most of the time goes by elsewhere: while the source is decoded', async () => {
+  const { asked, system } = recorder()
+  const behind = new WriteBehind(3, system, false)
+  for (let at = 0; at < 40; at++) {
+    await wait(4)
+    await write(behind, at, 1, 1.1)
+  }
+  assert.deepEqual(asked, [])
+})
+
 test('a medium that is slower than slow pages ends it', async () => {
   const { asked, system } = recorder(30)
   const behind = new WriteBehind(3, system, false)

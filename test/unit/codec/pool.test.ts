@@ -98,3 +98,30 @@ test('in the pool nothing is compressed where output is to be the same everywher
   assert.equal(poolCodec('deflate').encoder?.(), undefined)
   assert.equal(poolCodec('zstd').encoder?.(), undefined)
 })
+
+test('xz blocks in the pool: what is damaged, cut, or of another length is refused', async (t) => {
+  const { decode } = poolCodec('xz-block-4')
+  if (decode === undefined) {
+    t.skip(process.env['VDISK_NO_NATIVE_CODECS'] ?? skipReason('liblzma is not installed'))
+    return
+  }
+  const plain = diskLike(300_000, 1)
+  const block = codecFor('xz-block-4').encode?.(plain) ?? assert.fail()
+  const changed = (at: number): Uint8Array => Uint8Array.from(block, (byte, index) => (index === at ? byte ^ 4 : byte))
+  const cases: (readonly [input: Uint8Array, length: number, sound: boolean])[] = [
+    [block, plain.length, true],
+    [block, plain.length - 1, false],
+    [block, plain.length + 1, false],
+    [block.subarray(0, block.length - 1), plain.length, false],
+    [Buffer.concat([block, new Uint8Array(4)]), plain.length, false],
+    [new Uint8Array(100).fill(0xff), plain.length, false],
+    ...[0, 5, 1000, block.length - 1].map((at) => [changed(at), plain.length, false] as const),
+    [block, plain.length, true],
+  ]
+  const units = cases.map(([input, length]) => ({ input, output: shared(length) }))
+  assert.deepEqual(
+    await decode(units),
+    cases.map(([, , sound]) => sound),
+  )
+  for (const index of [0, cases.length - 1]) assert.equal(Buffer.compare(units[index]!.output, plain), 0)
+})
