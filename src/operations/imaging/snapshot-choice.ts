@@ -16,22 +16,11 @@ export type SnapshotChoice = 'auto' | SnapshotKind
 
 export const snapshotChoices = ['auto', 'lvm', 'zfs', 'vss'] as const satisfies readonly SnapshotChoice[]
 
-/** How commands are run, and how long is waited; tests hand in their own. */
-export interface SnapshotSystem {
-  readonly run: RunCommand
-  /** Milliseconds between attempts to remove what is still in use: by udev, which looks at each new device. */
-  readonly pauses: readonly number[]
-  /** Milliseconds after which filesystems go on, whatever the snapshot does. */
-  readonly longestFreeze: number
-}
-
 /** Ctrl-C is for this program, which removes by the same means what it made. */
-const runShielded: RunCommand = (program, parameters) => {
+export const runShielded: RunCommand = (program, parameters) => {
   const [first = program, ...others] = shielded([program, ...parameters])
   return command(first, others)
 }
-
-export const thisSystem: SnapshotSystem = { run: runShielded, pauses: [100, 300, 1000, 3000], longestFreeze: 30_000 }
 
 /**
  * The snapshot that is to be read in place of a source, where one is wanted; and what the user should know where there
@@ -42,13 +31,12 @@ export async function planSnapshot(
   choice: SnapshotChoice,
   device: NamedDevice,
   heat: Heat,
-  { run }: SnapshotSystem = thisSystem,
 ): Promise<{ readonly plan?: SnapshotPlan; readonly notes: readonly Note[] }> {
   if (choice === 'auto' && !heat.hot) return { notes: [] }
   const kinds = choice === 'auto' ? kindsOf(device) : [choice]
   const reasons: string[] = []
   for (const kind of kinds) {
-    const plan = await planOf(kind, device, run)
+    const plan = await planOf(kind, device)
     if (!(plan instanceof NoSnapshot)) return { plan, notes: leftoverNotes(plan) }
     reasons.push(plan.why)
   }
@@ -75,14 +63,10 @@ function kindsOf({ disk }: NamedDevice): SnapshotKind[] {
   return /^zd\d+$/.test(disk.name) ? ['zfs'] : []
 }
 
-async function planOf(
-  kind: SnapshotKind,
-  { disk, device }: NamedDevice,
-  run: RunCommand,
-): Promise<SnapshotPlan | NoSnapshot> {
+async function planOf(kind: SnapshotKind, { disk, device }: NamedDevice): Promise<SnapshotPlan | NoSnapshot> {
   const name = `vdisk-${ownPid()}-${randomUuid().slice(0, 8)}`
-  if (kind === 'lvm') return await lvmPlan(disk, name, run)
-  return kind === 'zfs' ? await zfsPlan(disk, name, run) : vssPlan(device?.uses ?? [])
+  if (kind === 'lvm') return await lvmPlan(disk, name, runShielded)
+  return kind === 'zfs' ? await zfsPlan(disk, name, runShielded) : vssPlan(device?.uses ?? [])
 }
 
 function leftoverNotes({ leftovers, origin }: SnapshotPlan): Note[] {

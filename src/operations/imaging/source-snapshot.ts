@@ -18,7 +18,7 @@ import type { NamedDevice } from '../device/argument.js'
 import { runSteps, type Step } from '../transfer/step.js'
 import type { Heat } from './guards.js'
 import type { Consistency } from './record.js'
-import { noSnapshot, thisSystem, type SnapshotSystem } from './snapshot-choice.js'
+import { noSnapshot, runShielded } from './snapshot-choice.js'
 
 /** What of a snapshot results show. */
 export interface SnapshotResult {
@@ -35,6 +35,12 @@ const removingScript = 'for each do for pause in 0 1 2 5 10; do sleep $pause; ev
 /** Programs that make snapshots keep their state below these: to hold them still would stop those programs. */
 const neededPoints = ['/', '/etc', '/run', '/var', '/var/lib', '/var/log', '/tmp', '/usr', '/dev']
 
+/** Milliseconds between attempts to remove what is still in use: by udev, which looks at each new device. */
+const pauses = [100, 300, 1000, 3000]
+
+/** Milliseconds after which filesystems go on, whatever the snapshot does. */
+const longestFreeze = 30_000
+
 /** How long the system is waited for to show the device of a new snapshot, in milliseconds. */
 const longestWait = 15_000
 
@@ -46,7 +52,6 @@ export class SourceSnapshot {
   readonly #plan: SnapshotPlan
   readonly #device: NamedDevice
   readonly #heat: Heat
-  readonly #system: SnapshotSystem
   readonly #printed: string[] = []
   readonly #left: { name: string; command?: string; why: string }[] = []
   #begun = 0
@@ -59,11 +64,10 @@ export class SourceSnapshot {
   #askedAt = 0
   #whole = true
 
-  constructor(plan: SnapshotPlan, device: NamedDevice, heat: Heat, system: SnapshotSystem = thisSystem) {
+  constructor(plan: SnapshotPlan, device: NamedDevice, heat: Heat) {
     this.#plan = plan
     this.#device = device
     this.#heat = heat
-    this.#system = system
     // Of a dry run, what is expected.
     this.#heldPoints = this.#freezable.map(({ point }) => point)
     this.#notHeld = this.#unheld.filter((mount) => !this.#freezable.includes(mount)).map(({ point }) => point)
@@ -166,7 +170,7 @@ export class SourceSnapshot {
     const { health, origin } = this.#plan
     if (health === undefined) return
     const [program, ...parameters] = health.ask
-    const answer = await this.#system.run(program, parameters)
+    const answer = await runShielded(program, parameters)
     if (this.#whole && answer.code === 0 && health.isWhole(answer.stdout)) return
     const why = answer.code === 0 ? 'it had no more room for what was written meanwhile' : failureOf(health.ask, answer)
     throw corrupt('E_SNAPSHOT_FULL', `the snapshot of ${origin} was lost while it was read: ${printable(why)}`, {
@@ -235,7 +239,7 @@ export class SourceSnapshot {
         this.#notHeld = [...this.#notHeld, ...this.#heldPoints]
         this.#heldPoints = []
         this.#thaw()
-      }, this.#system.longestFreeze)
+      }, longestFreeze)
     } catch (error) {
       // The image is crash-consistent then, and says so.
       if (!isImageError(error)) throw error
@@ -253,7 +257,7 @@ export class SourceSnapshot {
   async #make({ make }: SnapshotPart): Promise<void> {
     this.#begun++
     const [program, ...parameters] = make
-    const answer = await this.#system.run(program, parameters)
+    const answer = await runShielded(program, parameters)
     if (answer.code !== 0) throw noSnapshot(this.#device, failureOf(make, answer))
     this.#printed.push(answer.stdout)
   }
@@ -267,8 +271,8 @@ export class SourceSnapshot {
       return
     }
     const [program, ...parameters] = words
-    for (const pause of [...this.#system.pauses, undefined]) {
-      const answer = await this.#system.run(program, parameters)
+    for (const pause of [...pauses, undefined]) {
+      const answer = await runShielded(program, parameters)
       if (answer.code === 0 || (await this.#isGone(look(printed ?? ''), absent))) return
       if (pause === undefined) this.#left.push({ name, command: commandLine(words), why: failureOf(words, answer) })
       else await sleep(pause)
@@ -278,7 +282,7 @@ export class SourceSnapshot {
   async #isGone(words: ReturnType<SnapshotPart['look']>, absent: RegExp): Promise<boolean> {
     if (words === undefined) return false
     const [program, ...parameters] = words
-    const { code, stderr } = await this.#system.run(program, parameters)
+    const { code, stderr } = await runShielded(program, parameters)
     return code !== 0 && absent.test(stderr)
   }
 
