@@ -6,6 +6,8 @@ import test, { type TestContext } from 'node:test'
 import { LinuxDisks } from '../../src/device/linux.js'
 import { openFile } from '../../src/formats/open.js'
 import { hash } from '../../src/operations/inspect/hash.js'
+import { initSet } from '../../src/operations/backup/init.js'
+import { convert } from '../../src/operations/transfer/convert.js'
 import { imageDisk } from '../../src/operations/imaging/image.js'
 import { readImageRecord } from '../../src/operations/imaging/record.js'
 import { resumeImage } from '../../src/operations/imaging/resume.js'
@@ -16,6 +18,7 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
 import { assertSchema } from '../support/schemas.js'
+import { hostileSftp } from '../support/hostile-sftp.js'
 import { run } from '../support/tools.js'
 
 const skip = loopsMissing() ?? farFolderMissing() ?? false
@@ -427,4 +430,22 @@ test('an image for which there is no room is refused where that is certain, and 
   } finally {
     run('umount', small)
   }
+})
+
+test('an address as the target of an image or a set is refused by name, and the hint helps', { skip }, async (t) => {
+  const folder = testFolder(t)
+  const content = diskLike(2 * mebibyte, 71)
+  fs.writeFileSync(join(folder, 'disk.raw'), content)
+  const device = loopDevice(t, join(folder, 'disk.raw'))
+  const address = `sftp://honest${folder}/there.raw`
+  for (const resume of [false, true])
+    await assert.rejects(imageDisk(device, address, { resume }), (error: Error & { code: string; hint: string }) => {
+      assert.equal(error.code, 'E_TARGET')
+      assert.ok(error.hint.includes(`vdisk convert ${device} ADDRESS`), error.hint)
+      return true
+    })
+  await assert.rejects(initSet(`sftp://honest${folder}/set`, device), { code: 'E_TARGET' })
+  process.env['VDISK_SSH'] = hostileSftp(folder)
+  await convert(device, address)
+  assert.ok(fs.readFileSync(join(folder, 'there.raw')).equals(content))
 })

@@ -8,6 +8,7 @@ import { findDevice, type NamedDevice } from '../device/argument.js'
 import { recordedSource } from '../device/origin.js'
 import { guardSameDisk, heatOf } from '../imaging/guards.js'
 import { thisMachine } from '../in-use/machine.js'
+import { refuseAddress } from '../transfer/target.js'
 import { targetFormat } from '../transfer/layout.js'
 import { holdingSet } from './lock.js'
 import { flushFolder } from './set.js'
@@ -45,6 +46,7 @@ export async function initSet(set: string, disk: string, options: InitOptions = 
   const registry = options.registry ?? new Registry()
   // An option that the format does not take is refused now, and not when the first run is due.
   targetFormat(registry, undefined, format, compress === undefined ? {} : { compress })
+  refuseAddress(set, 'Name a folder of this computer: one of another that is mounted here is one.')
   const device = findDevice(disk, platform)
   if (fs.existsSync(set) && !fs.statSync(set).isDirectory())
     throw targetError('E_EXISTS', `${printable(set)} is there, and is no folder`)

@@ -21,7 +21,7 @@ import { compressedTarget } from '../transfer/sink-compressed.js'
 import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
-import { checkTarget, type TargetPlace } from '../transfer/target.js'
+import { checkTarget, refuseAddress, type TargetPlace } from '../transfer/target.js'
 import type { UsedOnlyOptions } from '../transfer/used-only.js'
 import {
   guardFreezeTarget,
@@ -44,6 +44,7 @@ import { planSnapshot, type SnapshotChoice } from './snapshot-choice.js'
 import { SourceSnapshot } from './source-snapshot.js'
 import type { ImageDiskResult, ImageTarget } from './image-result.js'
 import { milliseconds } from '../../sys/clock.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 export interface ImageDiskOptions {
   readonly registry?: Registry
@@ -108,6 +109,11 @@ export async function imageDisk(
   target: string,
   options: ImageDiskOptions = {},
 ): Promise<ImageDiskResult> {
+  refuseAddress(
+    target,
+    `Name a file, or copy the disk with vdisk convert ${shellWord(source)} ADDRESS: that makes no record, and ends ` +
+      'where the disk cannot be read.',
+  )
   const once = async (session?: FileSession): Promise<ImageDiskResult> => {
     const job = new Imaging(source, target, options, session)
     return options.snapshot === undefined ? await job.runOn(job.device) : await job.runOnSnapshot(options.snapshot)

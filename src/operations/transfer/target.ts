@@ -12,6 +12,23 @@ import { lockReplaced } from '../in-use/replacing.js'
 import { refuseOutputFile, refuseStreamName } from './stream-target.js'
 import { shellWord } from '../../sys/shell-word.js'
 
+/**
+ * Refuses an address where a file of this computer is to be made, unless there is a folder of that name.
+ * @param instead what can be done; what `convert` can when left out. @throws ImageError usage E_TARGET.
+ */
+export function refuseAddress(
+  path: string,
+  instead = 'Name a file. vdisk convert also writes to other computers (ssh://, Azure, exports of NBD servers), and ' +
+    'to what plug-ins know: s3://bucket/key',
+): void {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(path)?.[0]
+  if (scheme === undefined || placed(path) !== undefined) return
+  // What follows may be a password.
+  throw usage('E_TARGET', `the target is an address (${scheme}…), and this command writes to this computer`, {
+    hint: instead,
+  })
+}
+
 /** Where a new file is to stand, after the checks. */
 export interface TargetPlace {
   /**
@@ -43,14 +60,7 @@ export function checkTarget(
   if (stat === undefined) {
     if (!isName(lastPart(path))) throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
     const place = placed(path)
-    const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(path)?.[0]
-    // What follows may be a password.
-    if (scheme !== undefined && place === undefined)
-      throw usage('E_TARGET', `the target is an address (${scheme}…), and this command makes a file of this computer`, {
-        hint:
-          'Name a file. vdisk convert also writes to other computers (ssh://, Azure, exports of NBD servers), and to ' +
-          'what plug-ins know: s3://bucket/key',
-      })
+    refuseAddress(path)
     if (place === undefined || statOf(folderPart(place))?.isDirectory() !== true)
       throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {
         hint: 'Make the folder first.',
