@@ -16,11 +16,11 @@ import { hostileSftp } from '../support/hostile-sftp.js'
 const mebibyte = 1048576
 
 /** How long a server may keep silent, in milliseconds: those that are not silent have longer than any machine needs. */
-const patience = (host: string): number => (host.startsWith('silent') ? 300 : 60_000)
+const patience = (host: string): number => (/^silent|-silent$/.test(host) ? 300 : 60_000)
 
 /** Reads a file of a server whole, two ranges at once. @returns the code of the error where it cannot be. */
-async function readAll(program: string, host: string, path: string): Promise<Buffer | string> {
-  const address = parseSshAddress(`sftp://${host}${path}`)
+async function readAll(program: string, host: string, path: string, scheme = 'sftp'): Promise<Buffer | string> {
+  const address = parseSshAddress(`${scheme}://${host}${path}`)
   try {
     const file = await openSshFile(address, Buffer.alloc(4096), { program, milliseconds: patience(host) })
     try {
@@ -83,10 +83,29 @@ test('a server of SFTP that does wrong: right bytes, or the right error', async 
     }
 })
 
+test('a vdisk of the other side that does wrong: SFTP in its place, or the right error', async (t) => {
+  const folder = testFolder(t)
+  const [path, program] = [join(folder, 'disk.raw'), hostileSftp(folder)]
+  const content = diskLike(mebibyte, 68)
+  fs.writeFileSync(path, content)
+  for (const [host, outcome] of [
+    ['honest', 'right'],
+    ['served-banner', 'right'],
+    ['served-cut', 'right'],
+    ['served-greeting', 'right'],
+    ['served-silent', 'E_SSH_TIMEOUT'],
+    ['served-refuses', 'E_SSH_REFUSED'],
+  ] as const) {
+    const found = await readAll(program, host, path, 'ssh')
+    if (typeof found === 'string') assert.equal(found, outcome, host)
+    else assert.ok(outcome === 'right' && found.equals(content), `${host}: other bytes`)
+  }
+})
+
 /** Makes an image on a server. @returns the code of the error where it cannot be, and what the error says. */
 async function made(host: string, folder: string, options: ConvertOptions): Promise<readonly [string, string]> {
   process.env['VDISK_SSH'] = join(folder, 'hostile-ssh')
-  process.env['VDISK_SSH_TIMEOUT'] = host.startsWith('silent') ? '1' : '60'
+  process.env['VDISK_SSH_TIMEOUT'] = host.startsWith('silent') ? '4' : '60'
   try {
     await convert(join(folder, 'disk.raw'), `sftp://${host}${folder}/there/disk.raw`, options)
     return ['right', '']

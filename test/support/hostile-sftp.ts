@@ -22,9 +22,9 @@ const held: Buffer[] = []
 const unlucky = 4
 
 /** Ends at once. @param last still arrives. */
-function end(last: Uint8Array = Buffer.alloc(0)): never {
+function end(last: Uint8Array = Buffer.alloc(0), code = 255): never {
   for (let done = 0; done < last.length;) done += fs.writeSync(1, last, done)
-  process.exit(255)
+  process.exit(code)
 }
 
 /** The first few as they should be. */
@@ -176,7 +176,7 @@ const wrongs: Readonly<Record<string, Wrong>> = {
 
 /**
  * Makes a program that vdisk can start in place of ssh: it is a server of SFTP, and the name of the host in the address
- * says what it does wrong (`sftp://short-reads/…`). There is no vdisk on its side.
+ * says what it does wrong (`sftp://short-reads/…`). On its side is no vdisk, or one that does wrong (`served-cut`).
  * @returns its path, for `VDISK_SSH`.
  */
 export function hostileSftp(folder: string): string {
@@ -189,8 +189,30 @@ export function hostileSftp(folder: string): string {
 /** What ssh is given: options, the host, and what is to run there. */
 function main(words: readonly string[]): void {
   const [host = '', command = ''] = words.slice(words.indexOf('--') + 1)
-  if (command !== 'sftp') process.exit(127)
-  const wrong = wrongs[host]
+  if (command !== 'sftp') serveWrongly(host)
+  else serveHost(host)
+}
+
+/** The greeting of an NBD server. */
+const greeting = Buffer.from('NBDMAGICIHAVEOPT\u0000\u0003', 'latin1')
+
+/** What stands in place of the vdisk of the other side, by the name of the host; none where it says nothing of it. */
+function serveWrongly(host: string): void {
+  const said: Readonly<Record<string, Buffer>> = {
+    'served-banner': Buffer.from('Welcome to this machine! It has news for you: there are none.\n'),
+    'served-cut': greeting.subarray(0, 11),
+    'served-greeting': greeting,
+    'served-silent': Buffer.alloc(0),
+  }
+  if (host === 'served-refuses') process.exit(3)
+  const bytes = said[host]
+  if (bytes === undefined) process.exit(127)
+  if (host !== 'served-silent') end(bytes, 1)
+  process.stdin.on('end', () => process.exit(0)).resume()
+}
+
+function serveHost(host: string): void {
+  const wrong = wrongs[host.startsWith('served-') ? 'honest' : host]
   if (wrong === undefined) throw new RangeError(`no server does ${host} wrong`)
   serveSftp(wrong)
 }
