@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { vdisk, type CliResult } from '../support/cli.js'
+import { program, vdisk, type CliResult } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 import { ociRegistry, registryMissing } from '../support/oci-registry.js'
@@ -63,6 +65,8 @@ test('oci: what is pushed is what skopeo takes out', { skip: registryMissing() ?
 })
 
 interface Setting {
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
   readonly server: OciServer
   readonly convert: (...more: string[]) => Promise<CliResult>
   readonly compare: () => Promise<CliResult>
@@ -76,6 +80,8 @@ async function setting(t: TestContext): Promise<Setting> {
   const auth = Buffer.from(`${user}:${password}`).toString('base64')
   fs.writeFileSync(join(cwd, '.docker/config.json'), JSON.stringify({ auths: { [server.host]: { auth } } }))
   return {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', HOME: cwd, VDISK_DATA_DIR: join(cwd, 'no-plugins') },
     server,
     convert: async (...more) => await vdisk(['convert', 'disk.raw', server.address(), ...more], { cwd }),
     compare: async () => await vdisk(['compare', server.address(), 'disk.raw'], { cwd }),
@@ -186,4 +192,21 @@ test('oci: an upload that fails leaves nothing, and what stood at the tag', asyn
   is(await convert('--force'), 3, /was removed by somebody else/)
   server.fault = undefined
   is(await convert('--resume'), 2, /cannot be gone on with/)
+})
+
+test('oci: an upload that is interrupted is taken back', async (t) => {
+  const { server, cwd, env } = await setting(t)
+  const child = spawn(process.execPath, [program, 'convert', 'disk.raw', server.address()], { cwd, env, stdio: 'pipe' })
+  let said = ''
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
+  // The answer to the first chunk never comes.
+  server.fault = ({ method }) => {
+    if (method !== 'PATCH') return undefined
+    child.kill('SIGINT')
+    return true
+  }
+  const [code] = (await once(child, 'close')) as [number | null]
+  assert.equal(code, 130, said)
+  assert.equal(server.uploads.size, 0, said)
+  assert.equal(server.tags.size, 0)
 })

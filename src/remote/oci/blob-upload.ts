@@ -75,8 +75,9 @@ export class BlobUpload {
   /** Takes back what was begun. @returns whether nothing of it is left. */
   async abort(): Promise<boolean> {
     await this.#sending.ended()
+    this.#writer.ignoreSignal()
     try {
-      const asking = { method: 'DELETE', path: this.#location, signal: undefined } as const
+      const asking = { method: 'DELETE', path: this.#location } as const
       return await this.#writer.ask(asking, [404], async (answer) => {
         await answerText(answer)
         return true

@@ -15,7 +15,7 @@ export class RegistryWriter implements Disposable {
   readonly base: URL
   readonly #session: RegistrySession
   readonly #tag: string
-  readonly #signal: AbortSignal | undefined
+  #signal: AbortSignal | undefined
   #reached = false
 
   constructor(reference: OciReference & { readonly tag: string }, options: OciOptions, signal?: AbortSignal) {
@@ -28,6 +28,11 @@ export class RegistryWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.#session[Symbol.dispose]()
+  }
+
+  /** What takes back what was begun is not interrupted. */
+  ignoreSignal(): void {
+    this.#signal = undefined
   }
 
   /** The platform that an image has where nothing else is said. */
