@@ -7,6 +7,7 @@ import type { Platform } from './types.js'
 export type {
   RuleCertainty,
   DriverSet,
+  OtherController,
   Platform,
   PlatformFormat,
   PlatformLimit,

@@ -48,6 +48,15 @@ export interface PlatformRule {
  */
 export type DriverSet = readonly string[]
 
+/** A controller that a machine can be given instead of the usual one. */
+export interface OtherController {
+  /** For people: `SATA (AHCI)`. */
+  readonly title: string
+  readonly drivers: DriverSet
+  /** What starts a disk on it there. */
+  readonly firmware: readonly ('bios' | 'uefi')[]
+}
+
 /** What Windows needs on a platform. */
 export interface WindowsNeeds {
   /** Drivers by the names of their services, for the controllers that the platform usually gives; one set is enough. */
@@ -84,6 +93,8 @@ export interface Platform {
   /** CPUs of its machines, as PE headers name them; undefined: any. */
   readonly cpus?: readonly string[]
   readonly drivers?: { readonly disk: readonly DriverSet[]; readonly net: readonly DriverSet[] }
+  /** For a Linux without the drivers of the usual controllers. */
+  readonly otherControllers?: readonly OtherController[]
   /** Undefined: not known, or the platform puts the drivers in itself. False: it starts no Windows. */
   readonly windows?: WindowsNeeds | false
   /** Modules must be built into the kernel: there is no initramfs. */

@@ -1,4 +1,4 @@
-import type { Platform, PlatformFormat } from '../../platforms/index.js'
+import type { OtherController, Platform, PlatformFormat } from '../../platforms/index.js'
 import { shortSize, type Renderer } from '../render.js'
 import { moreLine, type FactRow, type View } from './view.js'
 
@@ -57,6 +57,7 @@ function platformText(platform: Platform, render: Renderer): string {
     ['table', table?.schemes.join(', ')],
     ['CPU', cpus?.join(', ')],
     ['disk drivers', drivers?.disk.map((set) => set.join(' + ')).join(', or ')],
+    ['or a controller', platform.otherControllers?.map(controllerText).join(', ')],
     ['network drivers', drivers?.net.map((set) => set.join(' + ')).join(', or ')],
     ['Windows', windows === false ? 'does not start there' : undefined],
     ['its disk drivers', windows === false ? undefined : windows?.disk.map((set) => set.join(' + ')).join(', or ')],
@@ -90,4 +91,9 @@ function formatText({ format, required = {}, advised = {}, refused = {} }: Platf
     ),
   ]
   return parts.length === 0 ? format : `${format} (${parts.join(', ')})`
+}
+
+/** UEFI sees no disk on some. */
+function controllerText({ title, drivers, firmware }: OtherController): string {
+  return `${title} (${drivers.join(' + ')}${firmware.includes('uefi') ? '' : '; BIOS alone'})`
 }

@@ -47,10 +47,18 @@ export function deviceFault(
   }
 }
 
-/** A logical volume that its group has not; of groups that are not on the disk nothing is known. */
+/** A logical volume that its group does not have, or any where there is no group; of other groups nothing is known. */
 function volumeFault(guest: Guest, text: string, volume: string | undefined): DeviceFault | undefined {
   const group = volume?.slice(0, volume.indexOf('/') + 1) ?? ''
-  const names = guest.volumes.flatMap(({ logical }) => logical ?? []).filter((name) => name.startsWith(group))
+  const logical = guest.volumes.flatMap((open) => open.logical ?? [])
+  if (logical.length === 0 && guest.containers.length === 0)
+    return {
+      kind: 'absent',
+      found: `${text}, and nothing on this disk is mapped: neither LVM nor RAID nor encryption`,
+      wanted: 'UUID= of the filesystem',
+      certain: true,
+    }
+  const names = logical.filter((name) => name.startsWith(group))
   if (group === '' || names.length === 0) return undefined
   return {
     kind: 'absent',

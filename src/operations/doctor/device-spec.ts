@@ -2,8 +2,8 @@ const ids = ['uuid', 'label', 'partuuid', 'partlabel'] as const
 
 /** What a device is named by in fstab, crypttab, and on the kernel command line. */
 export type DeviceSpec =
-  /** What a filesystem or partition has itself: the same on every machine. */
-  | { readonly kind: (typeof ids)[number]; readonly value: string }
+  /** What a filesystem or partition has itself; `further`: the partition so many numbers behind that one. */
+  | { readonly kind: (typeof ids)[number]; readonly value: string; readonly further?: number }
   /** A name that the kernel gives in the order of finding: `sda`, partition 2. */
   | { readonly kind: 'name'; readonly family: string; readonly disk: string; readonly partition?: number }
   /** A name made of the hardware: by-path, by-id. */
@@ -21,6 +21,8 @@ export function isId({ kind }: DeviceSpec): boolean {
 /** Reads a device's name. Pure and total. */
 export function deviceSpec(text: string): DeviceSpec {
   const [, tag = '', tagged = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)$/is.exec(text) ?? []
+  const [, base, further] = /^PARTUUID=(.+)\/PARTNROFF=(-?\d{1,3})$/i.exec(text) ?? []
+  if (base !== undefined) return { kind: 'partuuid', value: base, further: Number(further) }
   for (const kind of ids) if (tag.toLowerCase() === kind) return { kind, value: unquoted(tagged) }
   const [, by = '', linked = ''] = /^\/dev\/disk\/by-([a-z]+)\/(.+)$/s.exec(text) ?? []
   for (const kind of ids) if (by === kind) return { kind, value: unescaped(linked) }
@@ -66,9 +68,17 @@ function unquoted(text: string): string {
   return text.replace(/^(["'])(.*)\1$/s, '$2')
 }
 
-/** Names of links in /dev/disk: `\x20` is a space. */
+/** Names of links in /dev/disk: `\x20` is a byte. */
 function unescaped(text: string): string {
-  return text.replace(/\\x([0-9a-f]{2})/gi, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
+  return bytesText(text, /\\x([0-9a-f]{2})/gi, 16)
+}
+
+/** A text in UTF-8 in which some bytes are written as digits. */
+export function bytesText(text: string, pattern: RegExp, radix: number): string {
+  const parts = text.split(pattern)
+  return Buffer.concat(
+    parts.map((part, index) => (index % 2 === 0 ? Buffer.from(part) : Buffer.of(Number.parseInt(part, radix) % 256))),
+  ).toString()
 }
 
 /** Names that the disks of a driver get. */

@@ -8,20 +8,25 @@ import { searchedVolumes } from '../open/disk-volumes.js'
 import type { CellRow } from '../inspect/disk-cells.js'
 import { writePage } from '../inspect/inspect-page.js'
 import { openReadableLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
-import { bootMenus, placeText, type BootMenu } from './boot-entries.js'
+import { bootMenus } from './boot-entries.js'
+import { placeText, type BootEntry, type BootMenu } from './boot-menu.js'
+import { deviceSpec } from './device-spec.js'
 import { checkDisk } from './disk-rules.js'
+import type { DriverCheck } from './drivers.js'
 import { checkFirmware } from './firmware.js'
-import { Guest, type GuestVolume } from './guest.js'
+import { checkSearchedKernel, checkSearches } from './grub-search.js'
+import { Guest, volumeOf, type GuestVolume } from './guest.js'
 import { checkCommandLine, checkSetup } from './guest-setup.js'
-import { checkStartedKernel, installedKernels, startedKernel } from './kernels.js'
+import { checkStartedKernel } from './kernels.js'
 import { shellWord } from '../../sys/shell-word.js'
 import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
+import { installedKernels, startedKernel } from './started-kernel.js'
 import { checkWindows } from './windows/check.js'
 import { windowsTitle, type WindowsFacts } from './windows/guest.js'
 import { checkRootMount } from './root-mount.js'
 import { checkFstab } from './fstab.js'
-import { checkBootDefaults, checkRootParameter, checkSearchedKernel, checkSearches } from './root-device.js'
+import { checkBootDefaults, checkRootParameter, parameter } from './root-device.js'
 
 export interface DoctorOptions extends ReadOptions, LaterOptions {
   /** The id of the platform that the disk is to start on. */
@@ -177,9 +182,13 @@ async function checkLinux(
   platform: Platform | undefined,
   report: DoctorReport,
 ): Promise<void> {
-  const [guest, ...others] = Guest.find(volumes)
-  for (const { root } of others)
-    report.skip(`the system in ${placeText(root.open)}`, 'only the first is looked at', false)
+  const guests = Guest.find(volumes)
+  const menus = bootMenus(volumes)
+  const first = firstEntry(menus, volumes)
+  const guest = startedGuest(guests, first)
+  for (const { root } of guests)
+    if (root !== guest?.root)
+      report.skip(`the system in ${placeText(root.open)}`, 'only the one that starts by itself is looked at', false)
   const { found } = disk.operatingSystem
   const foreign = found.filter(({ family }) => family !== 'linux' && !(windows && family === 'windows'))
   if (foreign.length > 0)
@@ -192,20 +201,42 @@ async function checkLinux(
   report.look(`the root: ${guest.root.folder}/ in ${placeText(guest.root.open)}`)
   checkFstab(guest, platform, report)
   checkBootDefaults(guest, platform, report)
-  await checkMenus(guest, bootMenus(volumes), platform, report)
+  const { firmware } = disk.boot
+  const kinds = (['bios', 'uefi'] as const).filter((kind) => firmware === 'both' || firmware === kind)
+  await checkMenus(guest, { menus, first }, { platform, firmware: kinds }, report)
   checkSetup(guest, platform, report)
+}
+
+/**
+ * The entry that starts by itself. Where the small menu of an EFI system partition leads to a filesystem, the menu there
+ * is the one. A menu of Boot Loader Specification entries comes after the script that reads them, and counts where that
+ * has none.
+ */
+function firstEntry(menus: readonly BootMenu[], volumes: readonly GuestVolume[]): BootEntry | undefined {
+  const pointers = menus.filter(({ entries }) => entries.length === 0).flatMap(({ searches }) => searches)
+  const places = pointers.map(({ kind, value }) => (kind === 'file' ? undefined : volumeOf(volumes, { kind, value })))
+  const starting = menus.filter((menu) => menu.first !== undefined)
+  const led = starting.filter(({ open }) => places.includes(open))
+  const menu = [...led, ...starting].find(({ first }) => first?.kernel !== undefined) ?? starting[0]
+  return menu?.first
+}
+
+/** The system that an entry starts; where it names none of them, the first. */
+function startedGuest(guests: readonly Guest[], entry: BootEntry | undefined): Guest | undefined {
+  const [one] = guests
+  const root = entry === undefined ? undefined : parameter(entry.parameters, 'root')
+  const named = root === undefined ? undefined : one?.volumeOf(deviceSpec(root))
+  return guests.find((guest) => guest.root.open === named) ?? one
 }
 
 async function checkMenus(
   guest: Guest,
-  menus: readonly BootMenu[],
-  platform: Platform | undefined,
+  { menus, first }: { readonly menus: readonly BootMenu[]; readonly first: BootEntry | undefined },
+  machine: Pick<DriverCheck, 'platform' | 'firmware'>,
   report: DoctorReport,
 ): Promise<void> {
+  const { platform } = machine
   for (const menu of menus) checkSearches(guest, menu, report)
-  // A menu of Boot Loader Specification entries comes after the script that reads them, and counts where that has none.
-  const starting = menus.filter((menu) => menu.first !== undefined)
-  const first = (starting.find((menu) => menu.first?.kernel !== undefined) ?? starting[0])?.first
   if (first === undefined) {
     const kernels = installedKernels(guest)
     report.skip(
@@ -220,5 +251,5 @@ async function checkMenus(
   checkSearchedKernel(guest, first, report)
   if (platform !== undefined) checkCommandLine(first, platform, report)
   if (first.kernel === undefined) report.skip('the kernel', `${first.where} names none`, false)
-  await checkStartedKernel(guest, startedKernel(guest, first), platform, report)
+  await checkStartedKernel(guest, startedKernel(guest, first), machine, report)
 }

@@ -1,5 +1,6 @@
 import type { Platform } from '../../platforms/index.js'
-import { placeText, wordsOf } from './boot-entries.js'
+import { placeText } from './boot-menu.js'
+import { wordsOf } from './boot-words.js'
 import { deviceFault, skipUnseen, type DeviceFault } from './device-fault.js'
 import { deviceSpec } from './device-spec.js'
 import { subvolumeOf, type FstabEntry, type Guest } from './guest.js'

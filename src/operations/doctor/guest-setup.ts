@@ -1,5 +1,5 @@
 import { isAzure, type Platform } from '../../platforms/index.js'
-import { entryText, type BootEntry } from './boot-entries.js'
+import { entryText, type BootEntry } from './boot-menu.js'
 import type { Guest } from './guest.js'
 import { parameter } from './root-device.js'
 import type { DoctorReport } from './report.js'

@@ -1,7 +1,7 @@
 import type { FileNode } from '../../filesystem/types.js'
 import type { VolumeFiles } from '../files/volume-files.js'
 import type { OpenVolume } from '../inspect/boot/diagnosis.js'
-import { deviceSpec, type DeviceSpec } from './device-spec.js'
+import { bytesText, deviceSpec, type DeviceSpec } from './device-spec.js'
 
 /** Where the root lies in filesystems with subvolumes: Ubuntu and openSUSE, Fedora, Debian. */
 export const rootFolders = ['', '/@', '/root', '/@rootfs']
@@ -67,7 +67,7 @@ export class Guest {
   static find(volumes: readonly GuestVolume[]): Guest[] {
     const roots = volumes.flatMap((open): GuestMount[] => {
       if (!open.files.readable) return []
-      const folder = rootFolders.find((prefix) => isRoot(open.files, prefix))
+      const folder = [...rootFolders, ...subvolumes(open)].find((prefix) => isRoot(open.files, prefix))
       return folder === undefined ? [] : [{ point: '/', open, folder }]
     })
     return roots.map((root) => new Guest(volumes, root, roots.length === 1))
@@ -104,7 +104,7 @@ export class Guest {
 
   /** The volume that an id or name means; undefined: none here. */
   volumeOf(spec: DeviceSpec): GuestVolume | undefined {
-    return this.volumes.find((open) => means(open, spec))
+    return volumeOf(this.volumes, spec)
   }
 
   /** Whether something on the disk may hold volumes that are not seen: LVM, RAID, encryption. */
@@ -137,6 +137,23 @@ export class Guest {
 /** The subvolume that options of mounting name, without its first slashes: empty for the top of the filesystem. */
 export function subvolumeOf(options: readonly string[]): string | undefined {
   return options.flatMap((option) => (/^subvol=\/*(.*)$/.exec(option) ?? []).slice(1))[0]
+}
+
+/** Folders of a volume that may be subvolumes with a system, under a name of somebody's choice. */
+function subvolumes({ files, volume }: GuestVolume): string[] {
+  if (volume.filesystems[0]?.type !== 'btrfs') return []
+  return files
+    .names('/')
+    .slice(0, mostMounts)
+    .map((name) => `/${name}`)
+}
+
+/** The volume among several that an id or name means. */
+export function volumeOf(volumes: readonly GuestVolume[], spec: DeviceSpec): GuestVolume | undefined {
+  const found = volumes.find((open) => means(open, spec))
+  if (spec.kind !== 'partuuid' || spec.further === undefined) return found
+  const number = (found?.volume.partition?.number ?? NaN) + spec.further
+  return volumes.find(({ volume, logical }) => logical === undefined && volume.partition?.number === number)
 }
 
 /** Whether a folder of a volume is the root of a system. */
@@ -194,6 +211,7 @@ export function fstabEntries(text: string): FstabEntry[] {
   })
 }
 
+/** `\040` is a byte. */
 function octal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+  return bytesText(text, /\\([0-7]{3})/g, 8)
 }

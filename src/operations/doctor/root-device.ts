@@ -1,12 +1,11 @@
 import type { Platform } from '../../platforms/index.js'
-import { grubMenuPaths } from '../inspect/boot/configuration.js'
-import { entryText, placeText, type BootEntry, type BootMenu } from './boot-entries.js'
+import { entryText, placeText, type BootEntry, type BootMenu } from './boot-menu.js'
 import { deviceFault, skipUnseen, stableName } from './device-fault.js'
 import { deviceSpec, isId } from './device-spec.js'
-import type { Guest, GuestVolume, TextFile } from './guest.js'
+import type { Guest, TextFile } from './guest.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
-import { idEdits, parameterEdits } from './text-edits.js'
+import { parameterEdits } from './text-edits.js'
 
 /** The root that a kernel is given. */
 export function checkRootParameter(
@@ -178,55 +177,4 @@ export function checkBootDefaults(guest: Guest, platform: Platform | undefined, 
       )
     }
   }
-}
-
-/** Filesystems that GRUB looks for. */
-export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport): void {
-  for (const { uuid, line } of menu.searches) {
-    if (guest.volumeOf({ kind: 'uuid', value: uuid }) !== undefined || guest.containers.length > 0) continue
-    const pointer = menu.entries.length === 0
-    const wanted = searchedVolume(guest, menu)?.volume.filesystems[0]?.uuid
-    report.add(
-      {
-        id: 'L-GRUB-SEARCH',
-        severity: pointer ? 'blocks' : 'risk',
-        where: `${menu.where}:${line}`,
-        found: `search --fs-uuid ${uuid}, which nothing on this disk has`,
-        wanted: wanted ?? 'the id of the filesystem with /boot',
-        why: pointer
-          ? 'GRUB finds no menu, and stops at its prompt'
-          : 'GRUB goes on where it was started from, if the files are there',
-        remedy: { kind: 'inside-guest', text: 'Run grub-install and update-grub (grub2-mkconfig).' },
-      },
-      wanted === undefined ? [] : menu.texts.flatMap((text) => idEdits(text, uuid, wanted)),
-    )
-  }
-}
-
-/** A filesystem that GRUB finds, without the kernel that it is to read there. */
-export function checkSearchedKernel(guest: Guest, entry: BootEntry, report: DoctorReport): void {
-  const { open, kernel, searched } = entry
-  const found = searched === undefined ? undefined : guest.volumeOf({ kind: 'uuid', value: searched })
-  if (found?.files.readable !== true || kernel === undefined || found.files.file(kernel) !== undefined) return
-  const own = [open, ...guest.volumes].find(({ files }) => files.readable && files.file(kernel) !== undefined)
-  // A kernel that is nowhere is a finding of its own.
-  if (own === undefined) return
-  report.add({
-    id: 'L-GRUB-SEARCH',
-    severity: 'blocks',
-    where: entryText(entry),
-    found: `search --fs-uuid ${searched ?? ''}, which is ${placeText(found)}; ${kernel} is in ${placeText(own)}`,
-    wanted: own.volume.filesystems[0]?.uuid ?? 'the id of the filesystem with the kernel',
-    why: 'GRUB does not find the kernel there, and stops',
-    remedy: { kind: 'inside-guest', text: 'Run update-grub (grub2-mkconfig).' },
-  })
-}
-
-/** The one volume that has what a menu starts, or the menu that the small one of an EFI system partition leads to. */
-function searchedVolume(guest: Guest, menu: BootMenu): GuestVolume | undefined {
-  const kernels = [...new Set(menu.entries.flatMap(({ kernel }) => kernel ?? []))]
-  const paths = kernels.length > 0 ? kernels : grubMenuPaths
-  const volumes = kernels.length > 0 ? guest.volumes : guest.volumes.filter((open) => open !== menu.open)
-  const found = volumes.filter(({ files }) => paths.some((path) => files.file(path) !== undefined))
-  return found.length === 1 ? found[0] : undefined
 }

@@ -1,4 +1,4 @@
-import { entryText, type BootEntry, type BootMenu } from './boot-entries.js'
+import { entryText, type BootEntry, type BootMenu } from './boot-menu.js'
 import { isRoot, subvolumeOf, type Guest } from './guest.js'
 import type { DoctorReport } from './report.js'
 import { parameter } from './root-device.js'

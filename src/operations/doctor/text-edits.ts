@@ -34,7 +34,7 @@ export function parameterEdits(file: TextFile, found: string, value: string): Fi
   const text = bytesOf(file) ?? ''
   const edits: FileEdit[] = []
   for (let at = text.indexOf(found); at >= 0 && edits.length < mostEdits; at = text.indexOf(found, at + 1))
-    if (isEdge(text[at - 1], '"\'=') && isEdge(text[at + found.length], '"\'\\'))
+    if (isEdge(text[at - 1], '"\'=') && isEdge(text[at + found.length], '"\'\\;'))
       edits.push(exchange(file, text, { offset: at, old: found }, value))
   return edits.length === 0 || !file.path.endsWith('/grubenv') ? edits : [...edits, ...blockEdits(file, text, edits)]
 }

@@ -7,7 +7,7 @@ import type { ByteRun } from '../../../filesystem/types.js'
 import type { OpenedImage } from '../../../formats/open.js'
 import type { Partition } from '../../../partition/index.js'
 import { logicalVolumes } from '../../open/disk-volumes.js'
-import { placeText } from '../boot-entries.js'
+import { placeText } from '../boot-menu.js'
 import type { GuestVolume } from '../guest.js'
 
 /** Where bytes of the volumes of a disk lie on it. */

@@ -9,7 +9,7 @@ import {
   type HivePatch,
 } from '../../../registry/index.js'
 import type { InspectResult } from '../../inspect/inspect.js'
-import { placeText } from '../boot-entries.js'
+import { placeText } from '../boot-menu.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'

@@ -1,6 +1,6 @@
 import type { Platform } from '../../../platforms/index.js'
 import type { InspectResult } from '../../inspect/inspect.js'
-import { placeText } from '../boot-entries.js'
+import { placeText } from '../boot-menu.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport } from '../report.js'
 import { checkBootStores, noteState } from './boot-store.js'

@@ -3,7 +3,7 @@ import { openHive, type Hive, type HiveBytes, type HivePatch, type HiveSpace } f
 import type { VolumeFiles } from '../../files/volume-files.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport, FileEdit } from '../report.js'
-import { placeText } from '../boot-entries.js'
+import { placeText } from '../boot-menu.js'
 
 /** A hive in a file of the guest. */
 export interface HiveFile {
