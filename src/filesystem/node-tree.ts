@@ -6,6 +6,8 @@ import type { ByteRun, DirectoryEntry, FileNode, FilePatch, FileTree, VolumeWrit
 export interface FolderEntry<Node> {
   /** The name's bytes, or its text where names are UTF-16. */
   readonly name: Uint8Array | string
+  /** As of {@link DirectoryEntry}. */
+  readonly order?: number
   open(): Node
 }
 
@@ -40,7 +42,8 @@ export abstract class NodeTree<Node extends FileNode> implements FileTree {
   }
 
   *entries(directory: FileNode): Generator<DirectoryEntry> {
-    for (const entry of this.stored(this.#folder(directory))) yield { name: nameOf(entry), open: () => entry.open() }
+    for (const entry of this.stored(this.#folder(directory)))
+      yield { name: nameOf(entry), order: entry.order, open: () => entry.open() }
   }
 
   *dataRuns(file: FileNode): Generator<ByteRun> {

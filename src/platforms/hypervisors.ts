@@ -137,6 +137,7 @@ export const hypervisors: readonly Platform[] = [
     limits: [{ most: 64 * TiB, of: 'a VHDX', certainty: 'documented' }],
     parents: true,
     firmware: ['uefi'],
+    secureBoot: true,
     table: { schemes: ['gpt'], certainty: 'documented' },
     drivers: hyperv,
     datasources: local,

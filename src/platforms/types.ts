@@ -88,6 +88,8 @@ export interface Platform {
   readonly parents: boolean
   /** `kernel`: a kernel given beside the disk is started; `own`: the board's own firmware. */
   readonly firmware: readonly ('bios' | 'uefi' | 'kernel' | 'own')[]
+  /** Whether its machines start with Secure Boot, and Microsoft's keys, unless that is switched off. */
+  readonly secureBoot?: boolean
   /** What the disk must be divided by, where that is known; `none`: a filesystem without a table. */
   readonly table?: { readonly schemes: readonly ('mbr' | 'gpt' | 'none')[]; readonly certainty: RuleCertainty }
   /** CPUs of its machines, as PE headers name them; undefined: any. */

@@ -7,9 +7,11 @@ import {
   cloudModules,
   cpio,
   debianFiles,
+  espImage,
   grubConfiguration,
   guestDisk,
   kernelVersion,
+  putInto,
   rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
@@ -321,7 +323,7 @@ test('a driver counts with what it needs, and another controller is named where 
   assert.deepEqual(ids(ringless), ['blocks L-INITRD-DRIVER'])
   assert.match(ringless.findings[0]?.found ?? '', /: virtio_ring$/)
   const sdless = await look(cloudModules, 'hyperv-gen2')
-  assert.deepEqual(ids(sdless), ['blocks L-INITRD-DRIVER'])
+  assert.deepEqual(ids(sdless), ['blocks L-INITRD-DRIVER', 'risk F-SECURE-BOOT'])
   assert.match(sdless.findings[0]?.found ?? '', /: sd_mod$/)
   // UEFI: SATA would do, PVSCSI would not.
   const [, pvscsi = ''] = cards
@@ -368,4 +370,19 @@ test('archives that follow each other are read, whatever each is packed with', a
       assert.deepEqual(ids(result), [], `${name}, then ${second.name}: ${JSON.stringify(result)}`)
     }
   }
+})
+
+test('Secure Boot takes what Microsoft signed, and nothing else', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const look = async (signer: string): Promise<DoctorResult> => {
+    const disk = guestDisk(at, debianFiles())
+    putInto(disk, espImage(at, '/EFI/BOOT/BOOTX64.EFI', signer), 1048576)
+    return await doctor(disk, { for: 'hyperv-gen2' })
+  }
+  assert.deepEqual(ids(await look('Microsoft Corporation UEFI CA 2011')), [])
+  const own = await look('Debian Secure Boot CA')
+  assert.deepEqual(ids(own), ['risk F-SECURE-BOOT'])
+  assert.match(own.findings[0]?.found ?? '', /signed, and not by Microsoft/)
+  assert.match((await look('')).findings[0]?.found ?? '', /not signed/)
 })

@@ -139,7 +139,7 @@ const defects: readonly Defect[] = [
     name: 'the same, where it is not needed',
     change: packed(cloudModules.filter((name) => !name.includes('virtio'))),
     platform: 'hyperv-gen2',
-    finds: [],
+    finds: ['risk F-SECURE-BOOT'],
     verdict: 'ready',
   },
   {

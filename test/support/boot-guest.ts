@@ -281,12 +281,17 @@ const stops = new RegExp(
 /** Far more than a start takes; one that shows nothing until then proves nothing. */
 const mostSeconds = 1500
 
-/** How a disk is attached in QEMU. What libvirt calls lsilogic is LSI's 53C895A; VMware's is a 53C1030. */
+const sasDisk = 'scsi-hd,bus=scsi.0,drive=disk,wwn=0x5000c50015ea71ac'
+
+/**
+ * How a disk is attached in QEMU. What libvirt calls lsilogic is LSI's 53C895A; VMware's is a 53C1030. A disk of SAS
+ * needs a name (WWN): without one Linux takes the port of an LSISAS1068 for empty.
+ */
 export const controllers: Readonly<Record<string, readonly string[]>> = {
   virtio: ['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
   sata: ['-device', 'ich9-ahci,id=sata', '-device', 'ide-hd,bus=sata.0,drive=disk,bootindex=0'],
   nvme: ['-device', 'nvme,serial=1,drive=disk,bootindex=0'],
-  lsisas1068: ['-device', 'mptsas1068,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
+  lsisas1068: ['-device', 'mptsas1068,id=scsi', '-device', `${sasDisk},bootindex=0`],
   megasas: ['-device', 'megasas,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
   lsilogic: ['-device', 'lsi53c895a,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
   pvscsi: ['-device', 'pvscsi,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],

@@ -87,12 +87,12 @@ export function rootImage(at: (name: string) => string, files: GuestFiles): stri
 }
 
 /** An EFI system partition of 8 MiB, with a loader unless its path is empty; made once for each. */
-export function espImage(at: (name: string) => string, loader = '/EFI/BOOT/BOOTX64.EFI'): string {
-  const esp = at(`esp-${loader.replaceAll('/', '-')}.img`)
+export function espImage(at: (name: string) => string, loader = '/EFI/BOOT/BOOTX64.EFI', signer = ''): string {
+  const esp = at(`esp-${signer}${loader.replaceAll('/', '-')}.img`)
   if (fs.existsSync(esp)) return esp
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, '8192')
   if (loader === '') return esp
-  fs.writeFileSync(at('loader.efi'), efiLoader())
+  fs.writeFileSync(at('loader.efi'), efiLoader('GRUB', signer))
   const parts = loader.split('/').filter((part) => part !== '')
   for (let depth = 1; depth < parts.length; depth++) run('mmd', '-i', esp, `::/${parts.slice(0, depth).join('/')}`)
   run('mcopy', '-i', esp, at('loader.efi'), `::${loader}`)
@@ -120,8 +120,8 @@ export function guestDisk(at: (name: string) => string, files: GuestFiles, loade
   return disk
 }
 
-/** The headers of a program for UEFI on x86-64. @param text by which it is recognised. */
-export function efiLoader(text = 'GRUB'): Buffer {
+/** The headers of a program for UEFI on x86-64. @param text by which it is recognised. @param signer who signed it. */
+export function efiLoader(text = 'GRUB', signer = ''): Buffer {
   const bytes = Buffer.alloc(1024)
   bytes.write('MZ', 0, 'latin1')
   bytes.writeUInt32LE(128, 60)
@@ -129,5 +129,13 @@ export function efiLoader(text = 'GRUB'): Buffer {
   bytes.writeUInt16LE(0x8664, 132)
   bytes.writeUInt16LE(10, 128 + 92)
   bytes.write(text, 600, 'latin1')
-  return bytes
+  // PE32+, whose fifth data directory says where the certificates are.
+  bytes.writeUInt16LE(0x20b, 128 + 24)
+  bytes.writeUInt32LE(16, 128 + 24 + 108)
+  if (signer === '') return bytes
+  bytes.writeUInt32LE(bytes.length, 128 + 24 + 112 + 32)
+  bytes.writeUInt32LE(64, 128 + 24 + 112 + 36)
+  const certificates = Buffer.alloc(64)
+  certificates.write(signer, 20, 'latin1')
+  return Buffer.concat([bytes, certificates])
 }

@@ -53,7 +53,7 @@ function platformText(platform: Platform, render: Renderer): string {
       ['at most', most === undefined ? undefined : `${shortSize(most)}: ${of}`],
     ]),
     ['parents', parents ? 'yes' : 'no'],
-    ['firmware', firmware.join(', ')],
+    ['firmware', `${firmware.join(', ')}${platform.secureBoot === true ? ', with Secure Boot' : ''}`],
     ['table', table?.schemes.join(', ')],
     ['CPU', cpus?.join(', ')],
     ['disk drivers', drivers?.disk.map((set) => set.join(' + ')).join(', or ')],

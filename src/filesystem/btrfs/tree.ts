@@ -97,7 +97,7 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
       if (nameLength === 0 || folderItem.size + nameLength > data.length)
         throw this.#wrong(folder, `a name is said to have ${nameLength} bytes`)
       const name = data.subarray(folderItem.size, folderItem.size + nameLength)
-      yield { name, open: () => this.#entry(folder, subvolume, { object, kind, name }) }
+      yield { name, order: Number(object), open: () => this.#entry(folder, subvolume, { object, kind, name }) }
     }
   }
 

@@ -79,7 +79,8 @@ export class NtfsTree implements FileTree {
 
   *entries(directory: FileNode): Generator<DirectoryEntry> {
     for (const indexed of this.#names(directory)) {
-      if (indexed.record >= firstUserRecord) yield { name: entryName(indexed.name), open: () => this.#open(indexed) }
+      const { name, record } = indexed
+      if (record >= firstUserRecord) yield { name: entryName(name), order: record, open: () => this.#open(indexed) }
     }
   }
 

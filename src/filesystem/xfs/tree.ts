@@ -31,7 +31,7 @@ export class XfsTree extends NodeTree<XfsNode> {
 
   protected *stored(folder: XfsNode): Generator<FolderEntry<XfsNode>> {
     for (const { name, inode } of folderNames(this.#reader, this.#files, folder, () => this.#map(folder)))
-      yield { name, open: () => this.#open(inode) }
+      yield { name, order: Number(inode), open: () => this.#open(inode) }
   }
 
   protected runs(file: XfsNode): Iterable<ByteRun> {

@@ -21,6 +21,7 @@ import { checkStartedKernel } from './kernels.js'
 import { shellWord } from '../../sys/shell-word.js'
 import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
+import { checkSecureBoot } from './secure-boot.js'
 import { installedKernels, startedKernel } from './started-kernel.js'
 import { checkWindows } from './windows/check.js'
 import { windowsTitle, type WindowsFacts } from './windows/guest.js'
@@ -105,6 +106,7 @@ export async function diagnose(
   checkDisk(opened, disk, logical.length > 0, platform, report)
   checkFirmware(disk, platform, report)
   const open = [...volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) })), ...logical]
+  checkSecureBoot(disk, open, platform, report)
   unreadable(open, report)
   const windows = checkWindows(open, disk, platform, report)
   await checkLinux(open, disk, windows !== undefined, platform, report)
