@@ -20,8 +20,8 @@ const virtio = {
   net: [['virtio_pci', 'virtio_net']],
 } as const
 /**
- * Of QEMU's models. SeaBIOS starts from all of them. OVMF, as Debian and Proxmox build it, has drivers for VirtIO, SATA,
- * IDE and NVMe, and for no other SCSI: tried with Debian's (docs/doctor.md).
+ * Of QEMU's models. SeaBIOS starts from all of them. OVMF, as Debian builds it, has drivers for VirtIO, SATA, IDE and
+ * NVMe, and for no other SCSI (docs/doctor.md).
  */
 const sataController: OtherController = { title: 'SATA (AHCI)', drivers: ['ahci'], firmware: ['bios', 'uefi'] }
 const qemuControllers: readonly OtherController[] = [

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test, type TestContext } from 'node:test'
 import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js'
+import { mendGuest } from '../../src/operations/doctor/mending/mend.js'
 import {
   cloudModules,
   cpio,
@@ -141,15 +142,24 @@ const sound: readonly Omit<Planted, 'finds'>[] = [
   {
     name: 'parameters that the menu of GRUB sets for its entries',
     change: written({
-      '/boot/grub2/grub.cfg': `set default="\${saved_entry}"\nif [ -z "\${kernelopts}" ]; then\n  set kernelopts="root=${root} ro "\nfi\nblscfg\n`,
-      '/boot/loader/entries/one.conf': `title Fedora\nlinux ${kernel}\ninitrd ${initrd} $tuned_initrd\noptions $kernelopts $tuned_params\n`,
+      '/boot/grub2/grub.cfg': [
+        'set default="${saved_entry}"',
+        'if [ -z "${kernelopts}" ]; then',
+        `  set kernelopts="root=${root} ro "`,
+        'fi\nblscfg\n',
+      ].join('\n'),
+      '/boot/loader/entries/one.conf': [
+        `title Fedora\nlinux ${kernel}`,
+        `initrd ${initrd} $tuned_initrd\noptions $kernelopts $tuned_params\n`,
+      ].join('\n'),
     }),
   },
   {
     name: 'extlinux, with a menu that is a program and names from its folder',
     change: written({
       '/boot/extlinux/extlinux.conf':
-        `DEFAULT vesamenu.c32\nLABEL old\n  KERNEL /boot/none\nLABEL disk\n  COM32 chain.c32\nLABEL new\n  MENU DEFAULT\n` +
+        'DEFAULT vesamenu.c32\nLABEL old\n  KERNEL /boot/none\nLABEL disk\n  COM32 chain.c32\n' +
+        'LABEL new\n  MENU DEFAULT\n' +
         `  LINUX ..${kernel.slice(5)}\n  INITRD ..${initrd.slice(5)}\n  APPEND root=${root} ro\n`,
     }),
   },
@@ -260,11 +270,45 @@ const defects: readonly Planted[] = [
   {
     name: 'the first GRUB, in another partition',
     change: written({
-      '/boot/grub/grub.conf': `default 0\ntitle Debian\nroot (hd0,0)\nkernel ${kernel} ro root=${root}\ninitrd ${initrd}\n`,
+      '/boot/grub/grub.conf': [
+        'default 0',
+        'title Debian',
+        'root (hd0,0)',
+        `kernel ${kernel} ro root=${root}`,
+        `initrd ${initrd}`,
+      ].join('\n'),
     }),
     finds: ['blocks L-GRUB-SEARCH'],
   },
 ]
+
+/** What Ubuntu's images for clouds start with, and what it becomes after new ids. */
+const forced =
+  (id: string) =>
+  (files: GuestFiles): void => {
+    files['/etc/default/grub.d/40-force-partuuid.cfg'] = `# made for the image\nGRUB_FORCE_PARTUUID=${id}\n`
+  }
+
+test('the partition that settings of GRUB name is looked at, and mended', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const known = (disk: string): void => {
+    run('sgdisk', '-u', `2:${espPart}`, disk)
+  }
+  await finds(at, { name: 'right', change: forced(espPart), spoil: known, platform: 'qemu', finds: [] })
+  await finds(at, {
+    name: 'gone',
+    change: forced(other),
+    spoil: known,
+    platform: 'qemu',
+    finds: ['risk L-ROOT-DEFAULT'],
+  })
+  const mended = await mendGuest(at('disk.raw'), { for: 'qemu', output: at('mended.raw') })
+  assert.deepEqual(
+    mended.findings.map(({ id }) => id),
+    [],
+  )
+})
 
 const ids = ({ findings }: DoctorResult): string[] => findings.map(({ id, severity }) => `${severity} ${id}`)
 
@@ -307,7 +351,7 @@ function withModules(files: GuestFiles, packed: readonly string[]): void {
   files[initrd] = cpio(packed.map((name) => `usr/lib/modules/${kernelVersion}/${name}`))
 }
 
-test('a driver counts with what it needs, and another controller is named where its firmware starts from it', async (t) => {
+test('a driver counts with what it needs; another controller is named where firmware starts from it', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
   const noVirtio = cloudModules.filter((name) => !name.includes('virtio'))

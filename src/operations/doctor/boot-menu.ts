@@ -1,6 +1,6 @@
 import type { GuestVolume, TextFile } from './guest.js'
 
-/** A filesystem that GRUB looks for, by what it is told apart by. */
+/** A filesystem that GRUB looks for, by what distinguishes it. */
 export interface MenuSearch {
   readonly kind: 'uuid' | 'label' | 'file'
   readonly value: string
@@ -33,7 +33,7 @@ export interface BootMenu {
 }
 
 /** Of a menu, and of its searches; more are not looked at. */
-export const mostEntries = 64
+export const mostMenuEntries = 64
 
 /** Where a volume lies, for people. */
 export function placeText({ volume: { partition }, logical }: GuestVolume): string {

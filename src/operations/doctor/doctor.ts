@@ -210,9 +210,9 @@ async function checkLinux(
 }
 
 /**
- * The entry that starts by itself. Where the small menu of an EFI system partition leads to a filesystem, the menu there
- * is the one. A menu of Boot Loader Specification entries comes after the script that reads them, and counts where that
- * has none.
+ * The entry that starts by itself. Where the small menu of an EFI system partition leads to a filesystem, the menu
+ * there is the one. A menu of Boot Loader Specification entries comes after the script that reads them, and counts
+ * where that has none.
  */
 function firstEntry(menus: readonly BootMenu[], volumes: readonly GuestVolume[]): BootEntry | undefined {
   const pointers = menus.filter(({ entries }) => entries.length === 0).flatMap(({ searches }) => searches)

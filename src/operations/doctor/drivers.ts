@@ -33,7 +33,7 @@ function missingOfSet(set: readonly string[], there: ReadonlySet<string>, module
 }
 
 /** The last archive is the one with modules. */
-export function placeOf({ initrds, kernel, entry }: StartedKernel): string {
+export function archivePlace({ initrds, kernel, entry }: StartedKernel): string {
   return initrds.at(-1)?.path ?? kernel?.path ?? entry.where
 }
 
@@ -62,7 +62,7 @@ export function checkDiskDriver(check: DriverCheck): void {
   report.add({
     id: 'L-INITRD-DRIVER',
     severity: 'blocks',
-    where: placeOf(started),
+    where: archivePlace(started),
     found: `${absence}: ${missing.join(', ')}${strangeText(check)}`,
     wanted: disk.map((set) => set.join(' + ')).join(', or '),
     why: `the kernel finds no disk on ${platform.id}, and stops before it has a root`,
@@ -89,7 +89,7 @@ function noteController(
   report.add({
     id: 'L-CONTROLLER',
     severity: 'note',
-    where: placeOf(started),
+    where: archivePlace(started),
     found: complete.map((set) => set.join(' + ')).join(', or '),
     wanted: all.map((set) => set.join(' + ')).join(', or '),
     why: `${platform.id} has several kinds of controllers: give the machine one that the guest has a driver for`,
@@ -120,7 +120,7 @@ function closest(missing: readonly (readonly string[])[]): readonly string[] {
   return [...missing].sort((one, other) => one.length - other.length)[0] ?? []
 }
 
-/** Controllers that the machine can be given instead: those that its firmware starts from, and those that it does not. */
+/** Controllers that the machine can be given instead: those that its firmware starts from, and the others. */
 function otherControllers({ loaded, modules, platform, firmware }: DriverCheck): string {
   const known = (platform?.otherControllers ?? []).filter(
     ({ drivers }) => missingOfSet(drivers, loaded, modules).length === 0,
@@ -128,7 +128,10 @@ function otherControllers({ loaded, modules, platform, firmware }: DriverCheck):
   const fit = known.filter((one) => firmware.some((kind) => one.firmware.includes(kind)))
   const unfit = known.filter((one) => !fit.includes(one)).map(({ title }) => title)
   if (fit.length > 0)
-    return ` Or give the machine another controller, which the guest has a driver for: ${fit.map(({ title }) => title).join(', ')}.`
+    return (
+      ' Or give the machine another controller, which the guest has a driver for: ' +
+      `${fit.map(({ title }) => title).join(', ')}.`
+    )
   return unfit.length === 0
     ? ''
     : ` The guest has a driver for ${unfit.join(', ')}: the UEFI of ${platform?.id ?? ''} sees no disk there.`

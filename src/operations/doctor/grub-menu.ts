@@ -1,5 +1,5 @@
 import type { VolumeFiles } from '../files/volume-files.js'
-import { fileText, mostEntries, type BootEntry, type BootMenu } from './boot-menu.js'
+import { fileText, mostMenuEntries, type BootEntry, type BootMenu } from './boot-menu.js'
 import { GrubScript } from './grub-script.js'
 import { volumeText, type GuestVolume } from './guest.js'
 
@@ -70,7 +70,7 @@ export function legacyMenu(open: GuestVolume, path: string, text: string): BootM
     const [, command = '', value = ''] = /^\s*([a-z]+)(?:\s+|\s*=\s*)(.*?)\s*$/.exec(line) ?? []
     const entry = found.at(-1)
     if (command === 'default') wanted = /^\d+$/.test(value) ? Number(value) : 0
-    else if (command === 'title' && found.length < mostEntries)
+    else if (command === 'title' && found.length < mostMenuEntries)
       found.push({ title: value, initrds: [], parameters: [] })
     else if (entry !== undefined) legacyCommand(entry, command, value)
   }

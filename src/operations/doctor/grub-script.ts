@@ -1,4 +1,4 @@
-import { mostEntries, type BootMenu, type MenuSearch } from './boot-menu.js'
+import { mostMenuEntries, type BootMenu, type MenuSearch } from './boot-menu.js'
 import { wordsOf } from './boot-words.js'
 
 interface GrubEntry {
@@ -60,7 +60,7 @@ export class GrubScript {
     const at = words.findIndex((word) => word === '--id' || word === '$menuentry_id_option')
     const id = at < 0 ? undefined : words[at + 1]
     const entry: GrubEntry = { title: words[1] ?? '', id, initrds: [], parameters: [], inside: isMenu ? [] : undefined }
-    if (this.#count++ < mostEntries) (this.#open.at(-1)?.inside ?? this.items).push(entry)
+    if (this.#count++ < mostMenuEntries) (this.#open.at(-1)?.inside ?? this.items).push(entry)
     if (isMenu) this.#open.push(entry)
     else this.#entry = entry
   }
@@ -79,7 +79,7 @@ export class GrubScript {
     const search = searchOf(command, rest)
     if (search === undefined) return
     const { kind, value } = search
-    if (this.searches.length < mostEntries) this.searches.push({ kind, value, line })
+    if (this.searches.length < mostMenuEntries) this.searches.push({ kind, value, line })
     if (this.#entry !== undefined && search.sets === 'root') this.#entry.searched = { kind, value }
   }
 
@@ -131,7 +131,7 @@ const dotted: Readonly<Record<string, MenuSearch['kind']>> = {
   'search.file': 'file',
 }
 
-/** What a search looks for, and the variable that it sets (GRUB manual, "search"). Values in variables are not known. */
+/** What a search looks for, and the variable that it sets (GRUB manual, "search"), unless it stands in a variable. */
 function searchOf(command: string, rest: readonly string[]): (MenuSearch & { readonly sets?: string }) | undefined {
   const known = dotted[command]
   let kind = known

@@ -1,7 +1,7 @@
 import type { Platform } from '../../platforms/index.js'
 import { efiProgram } from '../inspect/boot/loaders.js'
 import { entryText } from './boot-menu.js'
-import { checkDiskDriver, checkNetDriver, missingOf, placeOf, strangeText, type DriverCheck } from './drivers.js'
+import { checkDiskDriver, checkNetDriver, missingOf, archivePlace, strangeText, type DriverCheck } from './drivers.js'
 import type { Guest } from './guest.js'
 import { modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
 import { rebuild } from './rebuild.js'
@@ -149,7 +149,7 @@ function checkRootFilesystem(check: DriverCheck): void {
   report.add({
     id: 'L-INITRD-FILESYSTEM',
     severity: 'blocks',
-    where: placeOf(started),
+    where: archivePlace(started),
     found: `neither built in nor in the initramfs: ${missing.join(', ')}${strangeText(check)}`,
     wanted: module,
     why: `the kernel cannot mount its root, which is ${type}`,
@@ -169,7 +169,7 @@ function checkLvm({ guest, started, loaded, report }: DriverCheck, names: readon
   report.add({
     id: 'L-INITRD-LVM',
     severity: 'blocks',
-    where: placeOf(started),
+    where: archivePlace(started),
     found: `not in the initramfs: ${missing.join(', ')}`,
     wanted: 'the program lvm, and the module dm_mod',
     why: `nothing opens the logical volume ${logical}, which the root lies in`,

@@ -1,5 +1,5 @@
 import type { VolumeFiles } from '../files/volume-files.js'
-import { fileText, mostEntries, type BootEntry, type BootMenu } from './boot-menu.js'
+import { fileText, mostMenuEntries, type BootEntry, type BootMenu } from './boot-menu.js'
 import { byVersion, wordsOf } from './boot-words.js'
 import { environmentPath, grubEnvironment } from './grub-menu.js'
 import { GrubScript } from './grub-script.js'
@@ -24,7 +24,7 @@ export function loaderMenu(open: GuestVolume, folder: string): BootMenu | undefi
   if (names.length === 0) return undefined
   const environment = menuPaths.map((path) => grubEnvironment(files, path)).find((variables) => variables.size > 0)
   const options = environment?.get('kernelopts') ?? scriptOptions(files)
-  const found = names.slice(0, mostEntries).map((name) => loaderEntry(open, `${folder}/${name}`, name, options))
+  const found = names.slice(0, mostMenuEntries).map((name) => loaderEntry(open, `${folder}/${name}`, name, options))
   const settings = volumeText(files, '/loader/loader.conf')
   // The first of the list starts by itself: of systemd-boot by its own order, of GRUB by the names alone.
   const ordered = found.sort(settings === undefined ? (one, other) => byVersion(other.name, one.name) : byLoader)

@@ -5,7 +5,7 @@ import { deviceSpec, isId } from './device-spec.js'
 import type { Guest, TextFile } from './guest.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
-import { parameterEdits } from './text-edits.js'
+import { idEdits, parameterEdits } from './text-edits.js'
 
 /** The root that a kernel is given. */
 export function checkRootParameter(
@@ -83,12 +83,7 @@ function rootFinding(
 }
 
 /** What exchanges root= in all texts, where it is certain which volume is the root. */
-function rootEdits(
-  guest: Guest,
-  texts: readonly TextFile[],
-  root: string,
-  bare: boolean,
-): { readonly name?: string; readonly edits: readonly FileEdit[] } {
+function rootEdits(guest: Guest, texts: readonly TextFile[], root: string, bare: boolean): RootEdits {
   const spec = deviceSpec(root)
   const proven = provenVolume(guest, spec, { point: '/', type: 'auto' })
   const name = proven === undefined ? undefined : lastingName(guest, proven, spec, bare)
@@ -152,29 +147,68 @@ export function parameter(parameters: readonly string[], name: string): string |
     ?.slice(name.length + 1)
 }
 
+/** Files of settings; more are not looked at. */
+const mostSettings = 64
+
 /** What the next kernel update would write into the menu. */
 export function checkBootDefaults(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
   checkResumeSetting(guest, platform, report)
-  for (const path of ['/etc/default/grub', '/etc/kernel/cmdline', '/etc/default/extlinux']) {
+  const further = guest.names('/etc/default/grub.d').filter((name) => name.endsWith('.cfg'))
+  const paths = [
+    '/etc/default/grub',
+    ...further.slice(0, mostSettings).map((name) => `/etc/default/grub.d/${name}`),
+    '/etc/kernel/cmdline',
+    '/etc/default/extlinux',
+  ]
+  for (const path of paths) {
     const text = guest.text(path)
     if (text === undefined) continue
     report.look(path)
-    for (const [, root = ''] of text.matchAll(/^[^#\n]*?\broot=([^\s"']+)/gm)) {
-      const fault = deviceFault(guest, root, deviceSpec(root), platform)
-      if (fault === undefined) continue
-      const { name, edits } = rootEdits(guest, [guest.textFile(path)], root, false)
-      report.add(
-        {
-          id: 'L-ROOT-DEFAULT',
-          severity: 'risk',
-          where: path,
-          found: `root=${fault.found}`,
-          wanted: `root=${name ?? stableName(guest.root.open) ?? fault.wanted}`,
-          why: 'the next update of the kernel writes it into the boot menu',
-          remedy: { kind: 'inside-guest', text: `Correct ${path}.` },
-        },
-        edits,
+    for (const [, root = ''] of text.matchAll(/^[^#\n]*?\broot=([^\s"']+)/gm))
+      checkDefault(
+        guest,
+        { path, root, edits: rootEdits(guest, [guest.textFile(path)], root, false) },
+        platform,
+        report,
       )
-    }
+    // Images of Ubuntu for clouds: the kernel is tried without its initramfs first.
+    for (const [, id = ''] of text.matchAll(/^\s*GRUB_FORCE_PARTUUID=["']?([^\s"']+)/gm))
+      checkDefault(guest, { path, root: `PARTUUID=${id}`, edits: forcedEdits(guest, path, id) }, platform, report)
   }
+}
+
+interface RootEdits {
+  readonly name?: string
+  readonly edits: readonly FileEdit[]
+}
+
+function checkDefault(
+  guest: Guest,
+  { path, root, edits: { name, edits } }: { readonly path: string; readonly root: string; readonly edits: RootEdits },
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
+  const fault = deviceFault(guest, root, deviceSpec(root), platform)
+  if (fault === undefined) return
+  report.add(
+    {
+      id: 'L-ROOT-DEFAULT',
+      severity: 'risk',
+      where: path,
+      found: `root=${fault.found}`,
+      wanted: `root=${name ?? stableName(guest.root.open) ?? fault.wanted}`,
+      why: 'the next update of the kernel writes it into the boot menu',
+      remedy: { kind: 'inside-guest', text: `Correct ${path}.` },
+    },
+    edits,
+  )
+}
+
+/** What exchanges the id of a partition that stands alone. */
+function forcedEdits(guest: Guest, path: string, id: string): RootEdits {
+  const spec = { kind: 'partuuid', value: id } as const
+  const proven = provenVolume(guest, spec, { point: '/', type: 'auto' })
+  const name = proven === undefined ? undefined : lastingName(guest, proven, spec)
+  const value = /^PARTUUID=(.*)$/.exec(name ?? '')?.[1]
+  return value === undefined ? { edits: [] } : { name, edits: idEdits(guest.textFile(path), id, value) }
 }

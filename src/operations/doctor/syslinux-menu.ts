@@ -1,4 +1,4 @@
-import { fileText, mostEntries, type BootEntry, type BootMenu } from './boot-menu.js'
+import { fileText, mostMenuEntries, type BootEntry, type BootMenu } from './boot-menu.js'
 import { wordsOf } from './boot-words.js'
 import type { GuestVolume } from './guest.js'
 
@@ -21,7 +21,7 @@ export function syslinuxMenu(open: GuestVolume, path: string, text: string): Boo
     const key = keyword.toLowerCase()
     const entry = found.at(-1)
     if (key === 'default') wanted = rest[0]
-    else if (key === 'label' && found.length < mostEntries)
+    else if (key === 'label' && found.length < mostMenuEntries)
       found.push({ title: rest[0] ?? '', initrds: [], parameters: [] })
     else if (entry !== undefined) entryLine(entry, key, rest, folder)
   }

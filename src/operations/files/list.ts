@@ -82,7 +82,7 @@ interface Listing {
 
 async function listFolder(listing: Listing, folder: FileNode, path: string): Promise<void> {
   const { tree, recursive, files, failures, seen, signal } = listing
-  const found: { readonly file: ListedFile; readonly node: FileNode }[] = []
+  const found: { readonly file: ListedFile; readonly inner?: FileNode }[] = []
   const attempt = (at: string, work: () => void): void => {
     try {
       work()
@@ -101,7 +101,9 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
     const place = pathBelow(path, entry.name)
     attempt(place, () => {
       const node = entry.open()
-      found.push({ file: listed(entry.name, place, node), node })
+      // Nodes hold what was read of them: of files, which may be very many, nothing more is wanted.
+      const inner = recursive && node.kind === 'directory' ? node : undefined
+      found.push({ file: listed(entry.name, place, node), inner })
     })
   }
   found.sort((one, other) => (one.file.name < other.file.name ? -1 : 1))
@@ -109,9 +111,9 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
   await new Promise((next) => setImmediate(next))
   signal?.throwIfAborted()
   if (!recursive) return
-  for (const { file, node } of found) {
-    if (node.kind !== 'directory') continue
-    if (seen.has(node.id)) {
+  for (const { file, inner } of found) {
+    if (inner === undefined) continue
+    if (seen.has(inner.id)) {
       failures.push({
         path: file.path,
         kind: 'corrupt',
@@ -120,8 +122,8 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
       })
       continue
     }
-    seen.add(node.id)
-    await listFolder(listing, node, file.path)
+    seen.add(inner.id)
+    await listFolder(listing, inner, file.path)
   }
 }
 
