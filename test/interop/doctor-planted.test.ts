@@ -1,6 +1,7 @@
 /** Odd ways of writing what a system starts with: those that are right are no findings, and each defect is one. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js'
 import { mendGuest } from '../../src/operations/doctor/mending/mend.js'
@@ -13,6 +14,7 @@ import {
   guestDisk,
   kernelVersion,
   putInto,
+  rootImage,
   rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
@@ -429,4 +431,26 @@ test('Secure Boot takes what Microsoft signed, and nothing else', async (t) => {
   assert.deepEqual(ids(own), ['risk F-SECURE-BOOT'])
   assert.match(own.findings[0]?.found ?? '', /signed, and not by Microsoft/)
   assert.match((await look('')).findings[0]?.found ?? '', /not signed/)
+})
+
+test('of two systems the one that the menu starts is looked into', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const second = debianFiles()
+  noGrub(second)
+  second['/etc/fstab'] = `${gone} / ext4 defaults 0 1\n`
+  const image = rootImage(at, second)
+  run('tune2fs', '-f', '-U', other, image)
+  fs.renameSync(image, at('second.img'))
+  const first = debianFiles()
+  menu(`linux ${kernel} root=${gone} ro\ninitrd ${initrd}`)(first)
+  const disk = guestDisk(at, first)
+  fs.truncateSync(disk, 90 * 1048576)
+  run('sgdisk', '-e', disk)
+  run('sgdisk', '-n', `3:${49 * 2048}:+33M`, '-t', '3:8304', disk)
+  putInto(disk, at('second.img'), 49 * 1048576)
+  const result = await doctor(disk, { for: 'qemu' })
+  assert.deepEqual(ids(result), [], JSON.stringify(result.findings))
+  assert.match(result.looked.join(), /the root: \/ in partition 3/)
+  assert.match(JSON.stringify(result.notLooked), /the system in partition 2/)
 })
