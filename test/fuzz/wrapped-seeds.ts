@@ -34,13 +34,27 @@ function appliance(): Buffer {
   return tarBytes([...files, { name: 'vm.mf', bytes: Buffer.from(manifestText(files)) }])
 }
 
+/** A chain: a change of the description changes what lies over what. */
+function chainAppliance(): Buffer {
+  const disk = readFileSync(fixture('vmdk/stream.vmdk'))
+  const disks = Array.from({ length: 6 }, (_, index) => ({
+    id: `d${index}`,
+    href: `d${index}.vmdk`,
+    attributes: index === 0 ? '' : `ovf:parentRef="d${index - 1}"`,
+  }))
+  return tarBytes([
+    { name: 'vm.ovf', bytes: Buffer.from(ovfText(disks)) },
+    ...disks.map(({ href }) => ({ name: href, bytes: disk })),
+  ])
+}
+
 /** A compressor of the system, where it is installed. */
 const made = (program: string, ...args: readonly string[]): readonly (() => Buffer)[] =>
   isInstalled(program) ? [() => by(program, args, disk)] : []
 
 /** What cases of each wrapper start from; made anew, since no file of theirs is kept. */
 const recipes: Readonly<Record<string, readonly (() => Buffer)[]>> = {
-  ova: [appliance],
+  ova: [appliance, chainAppliance],
   vma: [() => vmaBytes({ disks: { 'drive-scsi0': disk, 'drive-scsi1': Buffer.from(diskLike(131_072, 9)) } })],
   xva: [() => xvaBytes({ disks: { root: disk, data: Buffer.from(diskLike(4096, 3)) } })],
   gzip: [

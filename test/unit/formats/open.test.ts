@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { MemoryStore } from '../../../src/block/memory-store.js'
 import { corrupt, isImageError } from '../../../src/errors.js'
 import { openFile, openStore } from '../../../src/formats/open.js'
@@ -344,5 +345,26 @@ test('both ends of a file are read once, and each driver is asked once, to find 
       [1048576 - 65536, 65536],
     ])
     assert.equal(store.reads.filter(([, length]) => length === 65536).length, 2)
+  }
+})
+
+test('what is named as a compressed file or an archive and is none is no raw disk', (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  const packed = gzipSync(Buffer.alloc(100_000, 'content'))
+  // Reserved bits of the flags (RFC 1952, 2.3.1.2), and a method that nobody defined.
+  const [reserved, method] = [3, 2].map((place) => {
+    const bytes = Buffer.concat([packed, Buffer.alloc(1024)])
+    bytes[place] = 0x87
+    return bytes
+  })
+  const noise = Buffer.alloc(4096, 0xa7)
+  const zeros = Buffer.alloc(10240)
+  const files = { 'a.raw.gz': reserved, 'b.img.gz': method, 'c.xz': noise, 'd.raw.ZST': noise, 'e.bz2': noise }
+  for (const [name, bytes = noise] of Object.entries({ ...files, 'f.lzma': noise, 'g.zip': noise, 'h.ova': zeros })) {
+    fs.writeFileSync(at(name), bytes)
+    refuses(() => openFile(at(name)), 'corrupt', 'E_NOT_RECOGNISED', /--from raw/)
+    using raw = openFile(at(name), { from: 'raw' })
+    assert.equal(raw.capacity, bytes.length, name)
   }
 })
