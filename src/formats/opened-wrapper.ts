@@ -27,6 +27,7 @@ type StoredMember = Exclude<WrappedFile, { readonly open: unknown }>
  */
 export class OpenedWrapper implements Neighbours {
   readonly names: readonly string[]
+  readonly #byName = new Map<string, StoredMember | 'several'>()
   readonly #outer: Unwrapped
   readonly #driver: WrapperDriver
   readonly #wrapped: Wrapped
@@ -40,7 +41,10 @@ export class OpenedWrapper implements Neighbours {
     this.#wrapped = wrapped
     this.#options = options
     this.#shared = new SharedStore(outer.file.store)
-    this.names = wrapped.members.flatMap(({ name, open }) => (name === undefined || open !== undefined ? [] : [name]))
+    for (const member of wrapped.members)
+      if (member.name !== undefined && member.open === undefined)
+        this.#byName.set(member.name, this.#byName.has(member.name) ? 'several' : member)
+    this.names = [...this.#byName.keys()]
   }
 
   /** The member that was asked for. The outer file belongs to the result; when that fails, it stays the caller's. */
@@ -74,12 +78,16 @@ export class OpenedWrapper implements Neighbours {
   }
 
   #named(name: string): StoredMember {
-    const [member, ...others] = this.#wrapped.members.filter((each) => each.name === name)
-    if (member === undefined || member.open !== undefined) throw new TypeError(`no member ${name}`)
-    if (others.length > 0)
-      throw usage('E_WHICH_MEMBER', `${this.#outer.file.store.name} holds two files of the name ${printable(name)}`, {
-        hint: 'Unpack it first, and name the disk.',
-      })
+    const member = this.#byName.get(name)
+    if (member === 'several')
+      throw usage(
+        'E_WHICH_MEMBER',
+        `${this.#outer.file.store.name} holds several files of the name ${printable(name)}`,
+        {
+          hint: 'Unpack it first, and name the disk.',
+        },
+      )
+    if (member === undefined) throw new TypeError(`no member ${name}`)
     return member
   }
 

@@ -7,7 +7,7 @@ import { otherId, type Location, type LocationId } from './location.js'
 export interface Neighbours {
   /** Their names as the archive has them, folders before them with `/`. */
   readonly names: readonly string[]
-  /** Opens one; the caller closes it. @throws ImageError corrupt; unsupported; usage where two have the name. */
+  /** Opens one; the caller closes it. @throws ImageError corrupt; unsupported; usage where several have the name. */
   open(name: string): ByteStore
   /** What messages call one of them. */
   label(name: string): string
@@ -60,17 +60,14 @@ export class MemberLocation implements Location {
   }
 
   siblings(): readonly string[] {
-    return (this.neighbours?.names ?? [])
-      .map((name) => resolved('', name) ?? '')
-      .filter((name) => folderOf(name) === this.#folder)
-      .map((name) => name.slice(this.#folder.length))
+    return [...(this.#places?.folders.get(this.#folder) ?? [])]
   }
 
   /** The file that a relative path means from here; undefined where the archive has none of that name. */
   at(path: string): MemberLocation | undefined {
     const wanted = path.startsWith('/') ? undefined : resolved(this.#folder, path)
-    const found = this.neighbours?.names.find((name) => resolved('', name) === wanted)
-    return wanted === undefined || found === undefined ? undefined : this.#beside(found)
+    const found = wanted === undefined ? undefined : this.#places?.names.get(wanted)
+    return found === undefined ? undefined : this.#beside(found)
   }
 
   /** Those of its kind by their extension, anywhere in the archive, without itself. */
@@ -80,6 +77,10 @@ export class MemberLocation implements Location {
     return [...new Set(others)].map((name) => this.#beside(name))
   }
 
+  get #places(): Places | undefined {
+    return this.neighbours === undefined ? undefined : placesOf(this.neighbours)
+  }
+
   get #folder(): string {
     return folderOf(resolved('', this.inside ?? '') ?? '')
   }
@@ -87,6 +88,36 @@ export class MemberLocation implements Location {
   #beside(name: string): MemberLocation {
     return new MemberLocation(this.outer, name, this.neighbours?.label(name) ?? name, this.neighbours)
   }
+}
+
+/** Where the files of an archive are, by their paths without `.` and `..`. */
+interface Places {
+  /** The name that the archive has, of two the first. */
+  readonly names: ReadonlyMap<string, string>
+  /** What is in each folder. */
+  readonly folders: ReadonlyMap<string, readonly string[]>
+}
+
+const known = new WeakMap<Neighbours, Places>()
+
+/** Made once for an archive, which may have very many files. */
+function placesOf(neighbours: Neighbours): Places {
+  const made = known.get(neighbours)
+  if (made !== undefined) return made
+  const names = new Map<string, string>()
+  const folders = new Map<string, string[]>()
+  for (const name of neighbours.names) {
+    const path = resolved('', name)
+    if (path === undefined || names.has(path)) continue
+    names.set(path, name)
+    const folder = folderOf(path)
+    const inIt = folders.get(folder) ?? []
+    inIt.push(path.slice(folder.length))
+    folders.set(folder, inIt)
+  }
+  const places = { names, folders }
+  known.set(neighbours, places)
+  return places
 }
 
 /** As the user names a disk of several in a file. */
