@@ -63,6 +63,7 @@ const lazyImports = [
   [/^device\/index\.js$/, /^\.\/darwin\.js$/],
   [/^device\/index\.js$/, /^\.\/win32\.js$/],
   [/^operations\/open\/\w[\w-]*\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
+  [/^operations\/open\/\w[\w-]*\.js$/, /^\.\.\/backup\/links\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/filesystem\/run-union\.js$/],
   [/^operations\/transfer\/content\.js$/, /^\.\/used-only\.js$/],

@@ -61,6 +61,11 @@ export function parsePoint(address: string): PointAddress | undefined {
   return folder === undefined || point === undefined ? undefined : { folder, point }
 }
 
+/** Whether an address is a point of a set. A file that really has such a name is that file. */
+export function isPointAddress(address: string): boolean {
+  return parsePoint(address) !== undefined && !fs.existsSync(address)
+}
+
 /**
  * The image of a point: of several on one day, or in one hour, the last.
  * @throws ImageError usage E_NO_SET, E_NO_POINT

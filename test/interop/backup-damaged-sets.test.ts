@@ -97,6 +97,18 @@ test(
       )
       const restored = await vdisk(['backup', 'restore', `${folder}@latest`, '/dev/null', '--json'], { cwd: folder })
       assert.deepEqual([restored.code, restored.stdout.toString().includes('E_SET_DAMAGED')], [3, true])
+      for (const point of [times[2], 'latest']) {
+        for (const words of [['hash'], ['convert', 'out.raw'], ['info'], ['inspect'], ['restore', '/dev/null']]) {
+          const [command = '', ...more] = words
+          const read = await vdisk([command, `${folder}@${point}`, ...more, '--json'], { cwd: folder })
+          assert.deepEqual([read.code, read.stdout.toString().includes('E_SET_DAMAGED')], [3, true], command)
+        }
+      }
+      assert.ok(!fs.existsSync(join(folder, 'out.raw')))
+      const earlier = await vdisk(['hash', `${folder}@${times[1]}`], { cwd: folder })
+      assert.equal(earlier.code, 0, earlier.stderr)
+      // What the hint says.
+      assert.equal((await vdisk(['hash', paths[3]!], { cwd: folder })).code, 0)
     }
     // One that needs the same parent and lacks what has changed: the digests show it, of a sample too.
     fs.writeFileSync(paths[2]!, third)

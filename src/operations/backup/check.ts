@@ -10,7 +10,8 @@ import { check, type LayerCheck } from '../check/check.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import { hash } from '../inspect/hash.js'
 import { holdingSet } from './lock.js'
-import { linksOf, recordsOf, setFolder, type DamagedPoint, type LinkedPoint, type Point } from './set.js'
+import { linksOf, type LinkedPoint } from './links.js'
+import { recordsOf, setFolder, type DamagedPoint, type Point } from './set.js'
 import { imagesOf } from '../../location/backup-set.js'
 
 export interface CheckSetOptions {

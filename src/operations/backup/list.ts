@@ -3,7 +3,8 @@ import { lastPart } from '../../sys/host-path.js'
 import { imagesOf, parsePoint, findPoint } from '../../location/backup-set.js'
 import type { Consistency } from '../imaging/record.js'
 import { keptPoints, type KeepReason } from './keep.js'
-import { imagesSize, linksOf, recordsOf, setFolder } from './set.js'
+import { linksOf } from './links.js'
+import { imagesSize, recordsOf, setFolder } from './set.js'
 import { readSetSettings, type SetSettings } from './settings.js'
 
 /** A point as lists have it. Sizes are bytes. */

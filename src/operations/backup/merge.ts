@@ -8,7 +8,8 @@ import { commitChain } from '../chain/commit.js'
 import { relinkAhead, relinkChain } from '../chain/relink.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import type { Step } from '../transfer/step.js'
-import { companionsOf, flushFolder, linksOf, shownName } from './set.js'
+import { linksOf } from './links.js'
+import { companionsOf, flushFolder, shownName } from './set.js'
 import { rebind, settle } from './settle.js'
 
 /**

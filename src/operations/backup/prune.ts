@@ -10,17 +10,8 @@ import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { isPolicy, keptPoints, type KeepReason } from './keep.js'
 import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
-import {
-  companionsOf,
-  flushFolder,
-  imagesSize,
-  linksOf,
-  recordsOf,
-  removeLeftovers,
-  setFolder,
-  shownName,
-  type LinkedPoint,
-} from './set.js'
+import { linksOf, type LinkedPoint } from './links.js'
+import { companionsOf, flushFolder, imagesSize, recordsOf, removeLeftovers, setFolder, shownName } from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, type Policy } from './settings.js'
 

@@ -3,7 +3,7 @@ import { findPoint, imagesOf, parsePoint } from '../../location/backup-set.js'
 import { restore, type RestoreOptions, type RestoreResult } from '../device/restore.js'
 import { parseImageArgument } from '../open/opening.js'
 import { shellWord } from '../../sys/shell-word.js'
-import { linksOf } from './set.js'
+import { linksOf } from './links.js'
 
 /**
  * Restores a point of a set, `SET@2026-11-20`, or a partition of it, `SET@2026-11-20@2`, to a disk or partition.

@@ -14,17 +14,8 @@ import { thisMachine } from '../in-use/machine.js'
 import type { SnapshotChoice } from '../imaging/snapshot-choice.js'
 import type { DirtyChoice } from '../transfer/used-only.js'
 import { holdingSet } from './lock.js'
-import {
-  findSource,
-  flushFolder,
-  linksOf,
-  recordsOf,
-  removeLeftovers,
-  setFolder,
-  type DamagedPoint,
-  type LinkedPoint,
-  type Point,
-} from './set.js'
+import { linksOf, type LinkedPoint } from './links.js'
+import { findSource, flushFolder, recordsOf, removeLeftovers, setFolder, type DamagedPoint, type Point } from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, writeSettings, type SetSettings } from './settings.js'
 

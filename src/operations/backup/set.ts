@@ -1,9 +1,6 @@
 import { isImageError, printable, refused, type HostPath } from '../../errors.js'
-import { openFile } from '../../formats/open.js'
-import type { ImageFile } from '../../formats/opened.js'
 import { imagesOf, noSet, isBackupSet, type SetImage } from '../../location/backup-set.js'
 import { HeldFolder } from '../../location/folder.js'
-import { fileId } from '../../location/location.js'
 import { isPartialName } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder, lastPart, realPath } from '../../sys/host-path.js'
@@ -51,84 +48,6 @@ export function recordsOf<Image extends SetImage>(
     }
   }
   return { points, damaged }
-}
-
-/** An image of a set and the image that it needs, as the images themselves have it. */
-export interface LinkedPoint extends SetImage {
-  /** The file that it begins in, and the id that children know it by; absent where it cannot be opened. */
-  readonly file?: ImageFile
-  readonly identity?: string
-  /** The parent's path, where it is an image of the set. */
-  readonly parent: HostPath | undefined
-  readonly capacity: number
-  /** Why its chain cannot be read. */
-  readonly problem?: string
-}
-
-/** How images of a set hang together: each is opened with all that it needs. */
-export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
-  const byFile = new Map(images.map(({ path }) => [fileId(inodeOf(path)), path]))
-  const links = images.map((image): LinkedPoint => {
-    try {
-      using opened = openFile(image.path, { chain: 'optional' })
-      const [, below] = opened.layers
-      const [file] = below?.files ?? []
-      const parent = file === undefined ? undefined : byFile.get(fileId(file))
-      return {
-        ...image,
-        file: opened.top.files[0],
-        identity: opened.top.image.identity,
-        parent,
-        capacity: opened.capacity,
-        problem: opened.missing?.message ?? replaced(image, parent, images),
-      }
-    } catch (error) {
-      if (!isImageError(error)) throw error
-      return { ...image, parent: undefined, capacity: 0, problem: error.message }
-    }
-  })
-  const byPath = new Map(links.map((link) => [link.path, link]))
-  return links.map((link) => ({ ...link, problem: problemOf(link, byPath) }))
-}
-
-/** What is wrong with an image, or with one that it needs. */
-function problemOf(link: LinkedPoint, links: ReadonlyMap<HostPath, LinkedPoint>): string | undefined {
-  const parent = links.get(link.parent ?? '')
-  if (link.problem !== undefined || parent === undefined) return link.problem
-  const problem = problemOf(parent, links)
-  return problem === undefined || problem.startsWith('it needs ') ? problem : `it needs ${parent.time}: ${problem}`
-}
-
-/**
- * Why an image is not the one that its record is of: it does not read through the parent that the record names, though
- * that is there. A prune takes a parent away before any record names another.
- */
-function replaced(
-  { path, isPoint }: SetImage,
-  parent: HostPath | undefined,
-  images: readonly SetImage[],
-): string | undefined {
-  const name = isPoint ? recordedParent(path) : undefined
-  const recorded = images.find((each) => name !== undefined && lastPart(each.path) === name)
-  if (recorded === undefined || recorded.path === parent) return undefined
-  const now = parent === undefined ? 'none' : printable(lastPart(parent))
-  return `another file is in its place: by its record it needs ${printable(name ?? '')}, and it needs ${now}`
-}
-
-/** Records that cannot be understood are reported by `recordsOf`. */
-function recordedParent(path: HostPath): string | undefined {
-  try {
-    return readImageRecord(path)?.parent?.name
-  } catch (error) {
-    if (!isImageError(error)) throw error
-    return undefined
-  }
-}
-
-/** What the system knows a file by. */
-function inodeOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
-  const { dev, ino } = fs.statSync(path, { bigint: true })
-  return { device: dev, inode: ino }
 }
 
 /** Bytes of the files of all images of a set. */

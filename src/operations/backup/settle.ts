@@ -3,7 +3,8 @@ import { openFile } from '../../formats/open.js'
 import { lastPart } from '../../sys/host-path.js'
 import { rebindBlocks } from '../imaging/blocks-file.js'
 import { writeImageRecord } from '../imaging/record.js'
-import { recordsOf, type LinkedPoint } from './set.js'
+import type { LinkedPoint } from './links.js'
+import { recordsOf } from './set.js'
 
 /**
  * Brings the records of a set in line with its images: a point whose parent was taken away names the image that it

@@ -2,7 +2,9 @@ import { printable, usage, type HostPath } from '../../errors.js'
 import { finish, perform, type Work } from '../../block/work.js'
 import { diskIn } from '../../formats/disk-folder.js'
 import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { isPointAddress } from '../../location/backup-set.js'
 import { Registry } from '../../formats/registry.js'
+import { assertPoint } from '../backup/links.js'
 import { shellWord } from '../../sys/shell-word.js'
 import { parseImageArgument, performing, type LaterOptions } from './opening.js'
 
@@ -33,7 +35,15 @@ export async function openAddressLater(
 export function* openAddressWork(address: string, options: OpenOptions): Work<OpenedImage> {
   const { schemes } = options.registry ?? new Registry()
   const place = diskIn(schemes.locate(address), options)
-  return yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
+  const opened = yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
+  if (!isPointAddress(address)) return opened
+  try {
+    assertPoint(address, opened)
+    return opened
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
 }
 
 /**

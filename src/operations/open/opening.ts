@@ -13,6 +13,8 @@ import type { Access } from '../../formats/wrapper.js'
 import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
 import { openDiskVolume } from './disk-volumes.js'
+import { isPointAddress } from '../../location/backup-set.js'
+import { assertPoint } from '../backup/links.js'
 import { watchWriters } from '../in-use/reading.js'
 import {
   openPartition,
@@ -189,8 +191,9 @@ function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage
   const { schemes } = options.registry ?? new Registry()
   const location = diskIn(schemes.locate(path), options)
   const opened = yield* openWork(location.store(), location, { ...options, from: options.from ?? location.format })
-  if (selector === undefined) return opened
   try {
+    if (isPointAddress(path)) assertPoint(path, opened)
+    if (selector === undefined) return opened
     const {
       top: { name },
     } = opened

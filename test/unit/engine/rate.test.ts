@@ -7,7 +7,7 @@ test('a limited rate: whatever waits is aborted at once, and a signal has one li
   const controller = new AbortController()
   const { signal } = controller
   const rate = new RateLimit(1)
-  const waits = Array.from({ length: 50 }, () => rate.take(1000, signal))
+  const waits = Array.from({ length: 50 }, async () => await rate.take(1000, signal))
   await new Promise(setImmediate)
   assert.ok(getEventListeners(signal, 'abort').length <= 1)
   controller.abort()
