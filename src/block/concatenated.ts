@@ -1,3 +1,4 @@
+import { lastAtMost } from '../binary/search.js'
 import { BytesSource } from './bytes-source.js'
 import { movedExtent } from './moved-extent.js'
 import { ExtentReader } from './read.js'
@@ -24,22 +25,16 @@ export class ConcatenatedSource implements BlockSource {
     if (!Number.isSafeInteger(this.capacity)) throw new RangeError('the pieces are larger than 2^53 bytes together')
     this.sectorSize = sectorSize
     // Status changes at the pieces' borders too.
-    let grain = Math.min(1048576, ...this.#pieces.map((piece) => piece.grain))
+    let grain = this.#pieces.reduce((least, piece) => Math.min(least, piece.grain), 1048576)
     while (grain > 1 && this.#starts.some((start, index) => index < this.#pieces.length && start % grain !== 0))
       grain = Math.floor(grain / 2)
     this.grain = grain
   }
 
   extentAt(offset: number, limit: number): Extent {
-    let low = 0
-    let high = this.#pieces.length
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2)
-      if ((this.#starts[middle] ?? 0) <= offset) low = middle
-      else high = middle
-    }
-    const piece = this.#pieces[low]
-    const start = this.#starts[low] ?? 0
+    const index = lastAtMost(this.#starts, this.#pieces.length, offset)
+    const piece = this.#pieces[index]
+    const start = this.#starts[index] ?? 0
     if (piece === undefined || offset < 0 || offset >= this.capacity)
       throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
     return movedExtent(

@@ -70,8 +70,24 @@ function idOf(location: Location, store: ByteStore): LocationId {
   return fileId({ device, inode })
 }
 
-export function isSame(file: ImageFile, found: GateFile): boolean {
-  return file.id === found.id
+/** The files of an image: there may be many thousands. */
+export class ImageFiles {
+  readonly list: ImageFile[]
+  readonly #ids: Set<LocationId>
+
+  constructor(first: readonly ImageFile[]) {
+    this.list = [...first]
+    this.#ids = new Set(first.map(({ id }) => id))
+  }
+
+  has(id: LocationId): boolean {
+    return this.#ids.has(id)
+  }
+
+  add(file: ImageFile): void {
+    this.list.push(file)
+    this.#ids.add(file.id)
+  }
 }
 
 /** The facts of an open file; by its descriptor, so that they are those of the bytes read. */

@@ -18,7 +18,7 @@ import type {
   OptionValues,
   ParentReference,
 } from './driver.js'
-import { beside, imageFile, isSame, notAChild, notTheParent, openFound, ownFile } from './found-file.js'
+import { beside, imageFile, ImageFiles, notAChild, notTheParent, openFound, ownFile } from './found-file.js'
 import { diskIn } from './disk-folder.js'
 import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
@@ -272,13 +272,13 @@ class ChainOpener {
     outside?: Outside,
   ): Layer {
     const { wrappings = [], below } = outside ?? {}
-    const files: ImageFile[] = [...(outside?.files ?? [])]
+    const files = new ImageFiles(outside?.files ?? [])
     const extra: Note[] = [...(outside?.notes ?? store.notes ?? [])]
     const further: ByteStore[] = []
     try {
       this.#folders.push(...this.#gate.foldersOf(self))
       if (self.path !== undefined && outside === undefined)
-        files.push(this.#watched(imageFile(self, store, role), store, extra))
+        files.add(this.#watched(imageFile(self, store, role), store, extra))
       const options = this.#optionsOf(driver)
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
@@ -293,7 +293,7 @@ class ChainOpener {
         },
         include: (own, more) => {
           further.push(own)
-          files.push(...more.map(ownFile))
+          for (const file of more) files.add(ownFile(file))
         },
       }
       const image = driver.open(store, context)
@@ -306,7 +306,7 @@ class ChainOpener {
         path: self.path,
         driver,
         image,
-        files,
+        files: files.list,
         stores: [store, ...further],
         notes: [...notes, ...extra],
         wrappings,
@@ -323,7 +323,7 @@ class ChainOpener {
     wanted: FileReference,
     at: Location | undefined,
     places: Pick<GateRequest, 'image' | 'inside' | 'imageName'>,
-    files: ImageFile[],
+    files: ImageFiles,
     notes: Note[],
   ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
@@ -332,14 +332,14 @@ class ChainOpener {
       // What lies beside the image under a name that belongs to its own is no name that a guest can write.
       if (at === undefined) this.#refuseGuestNames(imageName, role)
       const found = at === undefined ? this.#named(wanted, places) : beside(at)
-      if (this.#layerOf(found) >= 0 || places.inside?.id === found.id || files.some((file) => isSame(file, found))) {
+      if (this.#layerOf(found) >= 0 || places.inside?.id === found.id || files.has(found.id)) {
         throw reference(
           'E_REFERENCE_LOOP',
           `${imageName} names ${printable(wanted.path)} as its ${role}, which is part of the image already`,
         )
       }
       const store = openFound(found)
-      files.push(this.#watched({ ...imageFile(found.location, store, wanted.role), stored: wanted.path }, store, notes))
+      files.add(this.#watched({ ...imageFile(found.location, store, wanted.role), stored: wanted.path }, store, notes))
       return store
     } catch (error) {
       if (!isImageError(error) || this.#options.chain !== 'optional') throw error
@@ -425,7 +425,7 @@ class ChainOpener {
   /** Which layer a file is part of; -1: of none. */
   #layerOf(found: GateFile): number {
     return this.#layers.findIndex(
-      ({ files, inside }) => inside.id === found.id || files.some((file) => isSame(file, found)),
+      ({ files, inside }) => inside.id === found.id || files.some(({ id }) => id === found.id),
     )
   }
 

@@ -261,6 +261,19 @@ test('what is no plug-in is refused by name, and leaves nothing behind', async (
   fs.mkdirSync(data, { recursive: true })
   fs.writeFileSync(join(data, 'package.json'), '{ "oclif": ')
   await refused('E_PLUGIN_LIST', 4)
+  // A command that needs no plug-in goes on, and says what is wrong in a line.
+  fs.writeFileSync(join(cwd, 'disk.raw'), Buffer.alloc(65536))
+  const goesOn = async (): Promise<void> => {
+    const { code, stderr } = await run('info', 'disk.raw', '--from', 'raw')
+    assert.equal(code, 0, stderr)
+    assert.match(stderr, /^Warning: no plug-in is loaded, since their list cannot be read: .*"vdisk plugins" n/m)
+    assert.equal(stderr.match(/their list cannot be read/g)?.length, 1)
+  }
+  await goesOn()
+  fs.rmSync(join(data, 'package.json'))
+  fs.mkdirSync(join(data, 'package.json'))
+  await goesOn()
+  await refused('E_PLUGIN_LIST', 4)
 })
 
 test('without npm: what would be run', async (t) => {

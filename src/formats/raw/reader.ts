@@ -1,3 +1,4 @@
+import { lastAtMost } from '../../binary/search.js'
 import { corrupt, printable } from '../../errors.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
@@ -23,10 +24,13 @@ class RawImage implements DiskImage {
   readonly grain = 512
   readonly capacity: number
   readonly #parts: readonly Part[]
+  /** Where each part begins. */
+  readonly #starts: Float64Array
   readonly #reader = new ExtentReader(this)
 
   constructor(parts: readonly Part[], missing: readonly Location[]) {
     this.#parts = parts
+    this.#starts = Float64Array.from(parts, ({ start }) => start)
     this.references = [...parts.slice(1).map(({ place }) => place), ...missing].map(({ address }) => ({
       role: 'extent',
       path: address,
@@ -42,8 +46,9 @@ class RawImage implements DiskImage {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    const part = this.#parts.find(({ start, length }) => offset >= start && offset < start + length)
-    if (part === undefined) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    const part = this.#parts[lastAtMost(this.#starts, this.#starts.length, offset)]
+    if (part === undefined || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
     const position = offset - part.start
     return { kind: 'data', offset, length: Math.min(limit, part.length - position), store: part.store, position }
   }

@@ -99,8 +99,9 @@ export function assertPoint(address: string, { layers }: OpenedImage): void {
     const problem = image === undefined ? undefined : replaced(image, chain[index + 1]?.path, images)
     if (image === undefined || problem === undefined) continue
     const needed = index === 0 ? '' : `it needs ${image.time}: `
+    const { path } = findPoint(point)
     throw refused('E_SET_DAMAGED', `${printable(address)} is not what it was: ${needed}${problem}`, {
-      hint: `Put back what was there. To read what is there nevertheless, name the file: ${printable(findPoint(point).path)}`,
+      hint: `Put back what was there. To read what is there nevertheless, name the file: ${printable(path)}`,
     })
   }
 }
