@@ -107,7 +107,8 @@ export function systemError(error: unknown): ImageError | undefined {
   const { syscall, path } = error as NodeJS.ErrnoException
   const code = systemCode(error) ?? ''
   const options = { cause: error }
-  const what = error.message
+  // The system's text has names as they are, with line ends and all.
+  const what = printable(error.message)
   if (['EMFILE', 'ENFILE'].includes(code) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))
     return usage('E_OPEN_FILES', `no more files can be opened: ${what}`, {
       ...options,
@@ -119,6 +120,7 @@ export function systemError(error: unknown): ImageError | undefined {
   if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', what, options)
   if (code === 'EROFS') return targetError('E_WRITE_PERMISSION', what, options)
   if (code === 'EACCES' || code === 'EPERM') return usage('E_PERMISSION', what, options)
+  if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(code)) return usage('E_NOT_FOUND', what, options)
   if (code === 'EIO')
     return /^(?:read|scandir|readlink|stat|lstat|fstat)$/.test(syscall)
       ? corrupt('E_READ', `${path === undefined ? '' : `${path}: `}${what}`, options)

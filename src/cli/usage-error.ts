@@ -17,7 +17,7 @@ export function usageError(error: ParserError, command: typeof Command | undefin
   const kind = error.constructor.name
   if (command !== undefined && kind === 'RequiredArgsError') return missingArguments(error, command)
   if (command !== undefined && kind === 'NonExistentFlagsError') return unknownFlags(error, command)
-  const [, unknown] = /^command (.+) not found\.?$/i.exec(error.message) ?? []
+  const [, unknown] = /^command ([^]+) not found\.?$/i.exec(error.message) ?? []
   if (unknown !== undefined) return unknownCommand('vdisk', unknown.split(/[: ]/), commandNames())
   return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), { cause: error })
 }

@@ -1,6 +1,6 @@
 import fs from '../sys/host-fs.js'
 import { parsePlist, type PlistValue } from '../binary/plist.js'
-import { unsupported, usage } from '../errors.js'
+import { printable, unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
 import { systemLookup } from './place.js'
 import { ToolOutput } from './tool-output.js'
@@ -73,7 +73,7 @@ export class DarwinDisks implements DiskPlatform {
     const disk = whole === undefined ? undefined : this.list().find((each) => each.name === whole)
     const partition = disk?.partitions.find((each) => each.name === name)
     if (disk === undefined || (partition === undefined && name !== whole))
-      throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+      throw usage('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
         hint: '"vdisk disks" lists them.',
       })
     return partition === undefined ? { disk } : { disk, partition }

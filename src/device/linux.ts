@@ -1,4 +1,4 @@
-import { usage, type HostPath } from '../errors.js'
+import { printable, usage, type HostPath } from '../errors.js'
 import type { Trail } from './bytes.js'
 import { systemFiles, type FileLookup } from './file-lookup.js'
 import { HolderFinder } from './holders.js'
@@ -70,7 +70,7 @@ export class LinuxDisks implements DiskPlatform {
     const number = this.#roots.lookup.node(path)
     const folder = number === undefined ? undefined : this.#sysfs.folderOf(number)
     if (number === undefined || folder === undefined)
-      throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+      throw usage('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
         hint: '"vdisk disks" lists them.',
       })
     const name = this.#sysfs.wholeName(folder)

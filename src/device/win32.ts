@@ -1,5 +1,5 @@
 import { win32 } from 'node:path'
-import { unsupported, usage } from '../errors.js'
+import { printable, unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
 import { ToolOutput } from './tool-output.js'
 import type { DeviceUse, Disk, DiskPartition, DiskPlatform, FoundDevice, Place } from './types.js'
@@ -82,7 +82,7 @@ export class WindowsDisks implements DiskPlatform {
       const partition = each.partitions.find((one) => one.path.toLowerCase() === wanted)
       if (partition !== undefined) return { disk: each, partition }
     }
-    throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+    throw usage('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
       hint: '"vdisk disks" lists them.',
     })
   }

@@ -97,6 +97,40 @@ test('an unknown command is quoted with its control characters made visible', as
   assert.match(stderr, /^Error: vdisk has no command "x\\u001b\[31my\\u202e"\n/)
 })
 
+test('names with control characters are made visible in every error, and none is a bug', async (t) => {
+  const cwd = testFolder(t)
+  const [missing, file] = ['a\u001b[31m\nError: x', 'f\u001b[31m\nError: x']
+  fs.writeFileSync(join(cwd, file), 'no image')
+  fs.writeFileSync(join(cwd, 'a.raw'), Buffer.alloc(65536))
+  const commands = [
+    ...['info', 'hash', 'check', 'doctor', 'ls', 'repair', 'batch'].flatMap((name) => [
+      [name, missing],
+      [name, file],
+    ]),
+    ['convert', 'a.raw', `${file}/o.qcow2`],
+    ['convert', 'a.raw', 'o.x', '--to', missing],
+    ['create', `${file}/x.qcow2`, '1M'],
+    ['mount', 'a.raw', missing],
+    ['mount', 'a.raw', `${file}/x`],
+    ['serve', 'a.raw', '--socket', `${missing}/s`],
+    ['serve', 'a.raw', '--socket', `${file}/s`],
+    ['image', missing, 'o.qcow2'],
+    ['restore', 'a.raw', missing],
+    ['clone', missing, file],
+    ['backup', 'init', missing, '/dev/null'],
+    ['plugins', 'link', missing],
+    ['help', missing],
+  ]
+  for (const words of commands) {
+    const { code, stderr } = await vdisk(words, { cwd })
+    const what = `${JSON.stringify(words)} ${stderr}`
+    assert.ok(code !== 0 && code !== 70, what)
+     
+    assert.doesNotMatch(stderr, /[\x00-\x09\x0b-\x1f\x7f]/, what)
+    assert.equal(stderr.match(/^Error: /gm)?.length, 1, what)
+  }
+})
+
 test('an image does not go to a file that it is read from', async (t) => {
   const cwd = testFolder(t)
   fs.writeFileSync(join(cwd, 'a.raw'), diskLike(1048576, 3))

@@ -179,7 +179,7 @@ async function clearDeadSocket(path: string): Promise<void> {
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
   const where = endpoint.kind === 'unix' ? printable(endpoint.path) : `${endpoint.host}, port ${endpoint.port}`
   const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
-  return targetError('E_LISTEN', `nothing can listen at ${where}: ${cause.message}`, {
+  return targetError('E_LISTEN', `nothing can listen at ${where}: ${printable(cause.message)}`, {
     cause,
     hint,
   })

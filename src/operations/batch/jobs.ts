@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parse } from 'yaml'
-import { usage } from '../../errors.js'
+import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
 import { splitWords } from '../../sys/shell-word.js'
 
@@ -20,23 +20,31 @@ const largest = 16 * 1024 * 1024
 /**
  * The jobs of a file: a YAML or JSON list, each entry a command as text, a list of words, or `{ name, run }`.
  * @param folder the working folder, which relative names in the jobs are meant from
- * @throws ImageError usage E_JOBS
+ * @throws ImageError usage E_JOBS, E_NOT_FOUND
  */
 export function readJobs(path: string, folder: string): readonly Job[] {
-  const { size } = fs.statSync(path)
-  if (size > largest) throw usage('E_JOBS', `${path} has ${size} bytes; a list of jobs has at most ${largest}`)
+  const name = printable(path)
+  const stat = fs.statSync(path, { throwIfNoEntry: false })
+  if (stat === undefined) throw usage('E_NOT_FOUND', `${name}: no such file`)
+  if (stat.isDirectory()) throw usage('E_JOBS', `${name} is a folder, not a file with jobs`, { hint: howToWrite })
+  const { size } = stat
+  if (size > largest) throw usage('E_JOBS', `${name} has ${size} bytes; a list of jobs has at most ${largest}`)
   let list: unknown
   try {
     // Aliases could make a small file a large list.
     list = parse(fs.readFileSync(path, 'utf8'), { maxAliasCount: 0 })
   } catch (error) {
-    throw usage('E_JOBS', `${path} is neither YAML nor JSON: ${(error as Error).message.split('\n')[0] ?? ''}`, {
-      cause: error,
-      hint: howToWrite,
-    })
+    throw usage(
+      'E_JOBS',
+      `${name} is neither YAML nor JSON: ${printable((error as Error).message.split('\n')[0] ?? '')}`,
+      {
+        cause: error,
+        hint: howToWrite,
+      },
+    )
   }
   if (!Array.isArray(list) || list.length === 0)
-    throw usage('E_JOBS', `${path} holds no list of jobs`, { hint: howToWrite })
+    throw usage('E_JOBS', `${name} holds no list of jobs`, { hint: howToWrite })
   const jobs = (list as readonly unknown[]).map((entry, index) => jobOf(entry, index, folder))
   const byId = new Map<string, number>()
   for (const [index, { id }] of jobs.entries()) {

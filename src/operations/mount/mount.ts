@@ -148,11 +148,14 @@ function mountPoint(point: string): string {
   let path: string
   try {
     path = fs.realpathSync(point)
-    if (!fs.statSync(path).isDirectory()) throw new Error('it is no folder')
+    if (!fs.statSync(path).isDirectory()) throw new Error('it is a file')
   } catch (cause) {
-    throw usage('E_MOUNT_POINT', `${name} is no folder to mount on: ${(cause as Error).message}`, {
+    const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT'
+    // The system's message has the name as it is, with line ends and all.
+    const why = isThere ? printable((cause as Error).message) : 'it does not exist'
+    throw usage('E_MOUNT_POINT', `${name} is no folder to mount on: ${why}`, {
       cause,
-      hint: 'Make it first.',
+      hint: isThere ? 'Name another, or make one.' : 'Make it first.',
     })
   }
   if (!isPlainText(path))
