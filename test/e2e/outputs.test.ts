@@ -125,7 +125,7 @@ test('names with control characters are made visible in every error, and none is
     const { code, stderr } = await vdisk(words, { cwd })
     const what = `${JSON.stringify(words)} ${stderr}`
     assert.ok(code !== 0 && code !== 70, what)
-     
+
     assert.doesNotMatch(stderr, /[\x00-\x09\x0b-\x1f\x7f]/, what)
     assert.equal(stderr.match(/^Error: /gm)?.length, 1, what)
   }
