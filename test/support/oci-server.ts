@@ -3,6 +3,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
 import { listening } from './ports.js'
+import { requestBody } from './request-body.js'
 
 export interface OciRequest {
   readonly method: string
@@ -99,16 +100,11 @@ export class OciServer {
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const parts: Buffer[] = []
-    try {
-      for await (const bytes of request) parts.push(bytes as Buffer)
-    } catch {
-      return
-    }
+    const body = await requestBody(request)
+    if (body === undefined) return
     const { method = '', headers } = request
     const url = new URL(request.url ?? '', `http://${this.host}`)
     const path = url.pathname.replace(/^\/v2\/vm\/disk\//, '')
-    const body = Buffer.concat(parts)
     const taken: OciRequest = { method, what: kindOf(method, path), path, headers, body, bytes: 0 }
     this.requests.push(taken)
     const fault = this.fault?.(taken, response)

@@ -3,6 +3,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
 import { listening } from './ports.js'
+import { requestBody } from './request-body.js'
 
 /** A request that was answered. */
 export interface S3Request {
@@ -64,15 +65,11 @@ export class S3Server {
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const parts: Buffer[] = []
-    try {
-      for await (const bytes of request) parts.push(bytes as Buffer)
-    } catch {
-      return
-    }
+    const body = await requestBody(request)
+    if (body === undefined) return
     const { method = '', headers } = request
     const url = new URL(request.url ?? '', `http://${headers.host}`)
-    const taken: S3Request = { method, what: kindOf(method, url), url, body: Buffer.concat(parts), bytes: 0 }
+    const taken: S3Request = { method, what: kindOf(method, url), url, body, bytes: 0 }
     this.requests.push(taken)
     if (this.fault?.(taken, response) === true) return
     const refusal = refusalOf(request, url, taken.body)
