@@ -1,12 +1,9 @@
 import { printable, usage, type HostPath } from '../../errors.js'
-import { finish, perform, type Work } from '../../block/work.js'
-import { diskIn } from '../../formats/disk-folder.js'
-import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
-import { isPointAddress } from '../../location/backup-set.js'
+import { finish, perform } from '../../block/work.js'
+import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
-import { assertPoint } from '../backup/links.js'
 import { shellWord } from '../../sys/shell-word.js'
-import { parseImageArgument, performing, type LaterOptions } from './opening.js'
+import { openAddressWork, parseImageArgument, performing, type LaterOptions } from './opening.js'
 
 /**
  * An argument that must name an image as a whole. @param why what the operation works on, for the message.
@@ -29,21 +26,6 @@ export async function openAddressLater(
   later: LaterOptions,
 ): Promise<OpenedImage> {
   return await perform(openAddressWork(address, options), performing(later))
-}
-
-/** As {@link openAddress}, step by step. */
-export function* openAddressWork(address: string, options: OpenOptions): Work<OpenedImage> {
-  const { schemes } = options.registry ?? new Registry()
-  const place = diskIn(schemes.locate(address), options)
-  const opened = yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
-  if (!isPointAddress(address)) return opened
-  try {
-    assertPoint(address, opened)
-    return opened
-  } catch (error) {
-    opened[Symbol.dispose]()
-    throw error
-  }
 }
 
 /**

@@ -186,14 +186,26 @@ export function performing({ signal, onProgress }: LaterOptions, phase: Progress
   return { signal, onProgress: ({ done, total }) => onProgress?.({ phase, done, total }) }
 }
 
+/** Opens an image with its chain, wherever its address leads, step by step. @throws ImageError */
+export function* openAddressWork(address: string, options: OpenOptions): Work<OpenedImage> {
+  const { schemes } = options.registry ?? new Registry()
+  const place = diskIn(schemes.locate(address), options)
+  const opened = yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
+  if (!isPointAddress(address)) return opened
+  try {
+    assertPoint(address, opened)
+    return opened
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
+}
+
 function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage> {
   const { path, partition: selector } = parseImageArgument(argument)
-  const { schemes } = options.registry ?? new Registry()
-  const location = diskIn(schemes.locate(path), options)
-  const opened = yield* openWork(location.store(), location, { ...options, from: options.from ?? location.format })
+  const opened = yield* openAddressWork(path, options)
+  if (selector === undefined) return opened
   try {
-    if (isPointAddress(path)) assertPoint(path, opened)
-    if (selector === undefined) return opened
     const {
       top: { name },
     } = opened

@@ -19,8 +19,8 @@ import {
 } from '../../partition/index.js'
 import { guardWriting, tableTitles } from '../partition/table-overlap.js'
 import { create } from '../transfer/create.js'
-import { openAddressWork } from '../open/image-file.js'
 import {
+  openAddressWork,
   chainOptions,
   parseImageArgument,
   performing,
