@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Note } from '../../block/types.js'
 import type { ActiveMount } from '../../device/activity.js'
 import { FrozenFilesystems } from '../../device/freeze.js'
@@ -311,8 +312,6 @@ export class SourceSnapshot {
     return { ...device, path, disk, device: undefined }
   }
 }
-
-const sleep = (time: number): Promise<void> => new Promise((done) => setTimeout(done, time))
 
 function deviceOf(point: string): number | undefined {
   return fs.statSync(point, { throwIfNoEntry: false })?.dev
