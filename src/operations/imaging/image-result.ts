@@ -1,6 +1,7 @@
 import type { Note } from '../../block/types.js'
 import type { RangeSummary } from '../../engine/index.js'
 import type { PlatformResult } from '../transfer/for-platform.js'
+import type { ImageTarget } from '../transfer/image-target.js'
 import type { VolumeUsage } from '../transfer/used-only.js'
 import type { GuardAnswer } from './guards.js'
 import type { Consistency, ImageRecord } from './record.js'
@@ -13,16 +14,6 @@ export interface ImagingPlan {
   readonly steps: readonly string[]
   /** Bytes of the disk that are read. */
   readonly bytes: number
-}
-
-/** Sizes are bytes; the file's are not known of a dry run. */
-export interface ImageTarget {
-  readonly path: string
-  readonly format: string
-  readonly capacity: number
-  readonly sectorSize: number
-  readonly size?: number
-  readonly allocated?: number
 }
 
 export interface ImageDiskResult {

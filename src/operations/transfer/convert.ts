@@ -20,6 +20,7 @@ import { choiceFor, platformFit, platformPacking, platformResult, type PlatformR
 import { FileOutput } from './sink-file.js'
 import { namedTarget, outputOf, usualFormat, type TargetOutput } from './target-output.js'
 import { imageIdentity } from './identity.js'
+import type { ImageTarget } from './image-target.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
 import type { VolumeUsage } from './used-only.js'
@@ -60,18 +61,7 @@ export interface ConvertOptions extends ContentOptions {
 
 export interface ConvertResult {
   readonly source: SourceInfo & { readonly sectorSize: number }
-  /**
-   * `size` is bytes of the new files, `allocated` those that the filesystem holds for them; neither is known of a dry
-   * run.
-   */
-  readonly target: {
-    readonly path: string
-    readonly format: string
-    readonly capacity: number
-    readonly sectorSize: number
-    readonly size?: number
-    readonly allocated?: number
-  }
+  readonly target: ImageTarget
   /** What is done, in order, or would be. */
   readonly steps: readonly PlanStep<SinkStepName>[]
   /** Guest bytes read, and host bytes written. */

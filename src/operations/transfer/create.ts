@@ -8,6 +8,7 @@ import { Registry } from '../../formats/registry.js'
 import { convertFrom } from './convert.js'
 import { compressedTarget } from './sink-compressed.js'
 import type { Source } from './source.js'
+import type { ImageTarget } from './image-target.js'
 import { targetFormat, tryLayout } from './layout.js'
 import { build, type BuildResult } from './sink-file.js'
 import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
@@ -26,14 +27,7 @@ export interface CreateOptions extends EmptyDiskOptions {
 }
 
 export interface CreateResult {
-  readonly target: {
-    readonly path: string
-    readonly format: string
-    readonly capacity: number
-    readonly sectorSize: number
-    readonly size?: number
-    readonly allocated?: number
-  }
+  readonly target: ImageTarget
   readonly platform?: PlatformResult
   readonly parent?: { readonly path: string; readonly format: string; readonly capacity: number }
   readonly dryRun: boolean
