@@ -84,10 +84,19 @@ test('EROFS: what is not known is refused by name; changed bytes break nothing',
   }
   refused(map + 6, 4, /compressed with algorithm 4, which is not known/)
   refused(map + 7, 2, /clusters of more than one block/)
-  const features = Buffer.from(packed)
-  features[1024 + 80] = 0x80
-  const place = identify(bufferVolume(features))
-  assert.throws(() => place?.openTree?.(), { code: 'E_FS_FEATURE', message: /block numbers of 48 bits/ })
+  // Features of kernels that are newer than mkfs.erofs here.
+  for (const [at, bit, message] of [
+    [80, 0x80, /block numbers of 48 bits/],
+    [81, 0x01, /inodes in a box of their own \(metabox\)/],
+  ] as const) {
+    const features = Buffer.from(packed)
+    features[1024 + at] = bit
+    const place = identify(bufferVolume(features))
+    assert.throws(() => place?.openTree?.(), { code: 'E_FS_FEATURE', message })
+  }
+  fs.rmSync(image)
+  run('mkfs.erofs', '--quiet', '-zlz4', '-E', 'legacy-compress', image, source)
+  assertExtentsRefused(fs.readFileSync(image))
   for (const options of [[], ['--chunksize=4096'], ...packings]) {
     fs.rmSync(image)
     run('mkfs.erofs', '--quiet', ...options, image, source)
@@ -104,3 +113,19 @@ test('EROFS: what is not known is refused by name; changed bytes break nothing',
     assert.throws(() => identify(bufferVolume(bytes))?.openTree?.(), { code: 'E_FS_CORRUPT' })
   }
 })
+
+/** Long indexes, with the bit that says that they are a list of extents (Z_EROFS_ADVISE_EXTENTS). */
+function assertExtentsRefused(bytes: Buffer): void {
+  const tree = identify(bufferVolume(bytes))?.openTree?.()
+  const text = tree?.find(tree.root, 'text')
+  assert.ok(tree !== undefined && text !== undefined)
+  assert.equal(content(tree, text).length, 100_000)
+  const inode = bytes.readUInt32LE(1024 + 40) * 4096 + Number(text.id.replace('inode ', '')) * 32
+  assert.equal((bytes.readUInt16LE(inode) >> 1) & 7, 1, 'the file has long indexes')
+  const advice = inode + (bytes.readUInt16LE(inode) % 2 === 0 ? 32 : 64) + 4
+  bytes.writeUInt16LE(bytes.readUInt16LE(advice) | 1, advice)
+  const other = identify(bufferVolume(bytes))?.openTree?.()
+  const file = other?.find(other.root, 'text')
+  assert.ok(other !== undefined && file !== undefined)
+  assert.throws(() => content(other, file), { code: 'E_FS_FEATURE', message: /lists extents/ })
+}
