@@ -45,10 +45,11 @@ export function lzopBlockHeader(sums: number, isPacked: boolean): number {
 /** Blocks of lzop with their headers: two lengths, checksums, LZO1X data; the content where it does not get shorter. */
 export const lzopBlockCodecs: readonly Codec[] = Array.from({ length: 16 }, (_, sums) => ({
   id: `lzop-${sums}`,
-  decode: (stored: Uint8Array, target: Uint8Array) => decodeBlock(stored, target, sums),
+  decode: (stored: Uint8Array, target: Uint8Array) => decodeLzopBlock(stored, target, sums),
 }))
 
-function decodeBlock(stored: Uint8Array, target: Uint8Array, sums: number): void {
+/** @param sums which checksums it has. @throws ImageError corrupt E_COMPRESSED. */
+export function decodeLzopBlock(stored: Uint8Array, target: Uint8Array, sums: number): void {
   const view = viewOf(stored)
   const length = view.getUint32(4)
   const isPacked = length < target.length

@@ -1,14 +1,16 @@
 /** An initramfs of damaged bytes is read in bounded memory and time, and never throws. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import zlib from 'node:zlib'
 import { readInitramfs } from '../../src/operations/doctor/initramfs.js'
-import type { GuestFile } from '../../src/operations/doctor/guest.js'
+import type { GuestFile } from '../../src/operations/doctor/guest-file.js'
 import { BufferStore } from '../fuzz/buffer-store.js'
 import { mutate } from '../fuzz/mutate.js'
 import { Random } from '../fuzz/random.js'
 import { cloudModules, cpio } from '../support/linux-guest.js'
 import { processorTime } from '../support/processor-time.js'
+import { isInstalled } from '../support/tools.js'
 
 const plain = cpio(cloudModules)
 const seeds: Readonly<Record<string, Buffer>> = {
@@ -20,6 +22,7 @@ const seeds: Readonly<Record<string, Buffer>> = {
     zlib.gzipSync(plain),
   ]),
   'two archives': Buffer.concat([plain, Buffer.alloc(100), plain]),
+  ...(isInstalled('lzop') ? { lzop: spawnSync('lzop', ['-c'], { input: plain }).stdout } : {}),
 }
 
 function fileOf(path: string, store: BufferStore): GuestFile {

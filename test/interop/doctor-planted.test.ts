@@ -390,6 +390,7 @@ const packers: readonly (readonly [name: string, ...flags: readonly string[]])[]
   ['lz4', '-c', '-l', '-q'],
   ['bzip2', '-c'],
   ['xz', '-c', '--format=lzma'],
+  ['lzop', '-c'],
   ['cat'],
 ]
 

@@ -7,9 +7,10 @@ import fs from 'node:fs'
 import { test } from 'node:test'
 import { doctor } from '../../src/operations/doctor/doctor.js'
 import { mendGuest } from '../../src/operations/doctor/mending/mend.js'
-import { biosGrub, grubPort, reachesRoot } from '../support/boot-guest.js'
+import { biosGrub, grubPort } from '../support/boot-guest.js'
 import { bios, emulator } from '../support/boots.js'
 import { skipReason } from '../support/complete.js'
+import { reachesRoot } from '../support/guest-start.js'
 import {
   debianFiles,
   espImage,

@@ -486,6 +486,7 @@ const packers: readonly (readonly [string, readonly string[]])[] = [
   ['lz4', ['-c', '-l', '-q']],
   ['bzip2', ['-c']],
   ['xz', ['-c', '--format=lzma']],
+  ['lzop', ['-c']],
 ]
 
 test('the names in an initramfs are found behind an early archive, through every compression', async (t) => {

@@ -1,4 +1,5 @@
 /** Linux systems as far as their files go: made by the tests, with a defect planted in each. */
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { kernelFile } from './tiny-kernel.js'
@@ -93,10 +94,18 @@ export function espImage(at: (name: string) => string, loader = '/EFI/BOOT/BOOTX
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, '8192')
   if (loader === '') return esp
   fs.writeFileSync(at('loader.efi'), efiLoader('GRUB', signer))
-  const parts = loader.split('/').filter((part) => part !== '')
-  for (let depth = 1; depth < parts.length; depth++) run('mmd', '-i', esp, `::/${parts.slice(0, depth).join('/')}`)
-  run('mcopy', '-i', esp, at('loader.efi'), `::${loader}`)
+  putIntoFat(esp, at('loader.efi'), loader)
   return esp
+}
+
+/** Puts a file into a FAT filesystem, with the folders above it. */
+export function putIntoFat(volume: string, file: string, path: string): void {
+  const parts = path.split('/').filter((part) => part !== '')
+  for (let depth = 1; depth < parts.length; depth++) {
+    const folder = `::/${parts.slice(0, depth).join('/')}`
+    if (spawnSync('mdir', ['-i', volume, folder]).status !== 0) run('mmd', '-i', volume, folder)
+  }
+  run('mcopy', '-i', volume, file, `::${path}`)
 }
 
 /** Puts a file into a disk. @param position in bytes. */

@@ -56,6 +56,18 @@ export class Input {
     return bytes
   }
 
+  /** The same as a copy, which may be longer than the window. @throws ImageError corrupt E_TRUNCATED. */
+  takeCopy(length: number, what: string): Uint8Array {
+    if (length > this.remaining) throw this.cut(what)
+    const copy = new Uint8Array(length)
+    for (let at = 0; at < length;) {
+      const bytes = this.some(length - at)
+      copy.set(bytes, at)
+      at += bytes.length
+    }
+    return copy
+  }
+
   /** Up to `length` bytes, taken; none at the end. */
   some(length: number): Uint8Array {
     const bytes = this.peek(length)

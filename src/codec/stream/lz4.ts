@@ -73,7 +73,7 @@ function* decodeFrame(input: Input): Generator<Uint8Array> {
     if (word === 0) break
     const length = word & 0x7fffffff
     if (length > frame.blockLength) throw input.damaged(`an LZ4 block says it has ${length} bytes`, at)
-    const stored = takeBlock(input, length)
+    const stored = input.takeCopy(length, 'an LZ4 block')
     if (frame.blockChecksums && littleWord(input.take(4, 'an LZ4 block'), 0) !== xxh32(stored))
       throw input.damaged('the checksum of an LZ4 block is wrong', at)
     let end = kept + length
@@ -107,21 +107,9 @@ function* decodeLegacy(input: Input): Generator<Uint8Array> {
     input.position += 4
     if (length > legacyBlock + legacyBlock / 255 + 16)
       throw input.damaged(`an LZ4 block says it has ${length} bytes`, at)
-    last = expand(takeBlock(input, length), memory, 0, legacyBlock, 0, input, at)
+    last = expand(input.takeCopy(length, 'an LZ4 block'), memory, 0, legacyBlock, 0, input, at)
     yield memory.subarray(0, last)
   }
-}
-
-/** The input's window is smaller than a block. */
-function takeBlock(input: Input, length: number): Uint8Array {
-  if (length > input.remaining) throw input.cut('an LZ4 block')
-  const block = new Uint8Array(length)
-  for (let at = 0; at < length;) {
-    const bytes = input.some(length - at)
-    block.set(bytes, at)
-    at += bytes.length
-  }
-  return block
 }
 
 /**

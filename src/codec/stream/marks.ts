@@ -7,6 +7,9 @@ export const xzHeaderLength = 12
 /** Bytes before the stream of an old .lzma file. */
 export const lzmaHeaderLength = 13
 export const zstdMagic = 0xfd2fb528
+export const lzopMagic = '\x89LZO\0\r\n\x1a\n'
+/** Bytes; lzop itself makes blocks of 256 KiB. */
+export const largestLzopBlock = 64 * 1024 * 1024
 
 export function isSkippable(magic: number): boolean {
   return magic >= 0x184d2a50 && magic <= 0x184d2a5f

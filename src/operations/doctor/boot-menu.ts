@@ -1,4 +1,5 @@
 import type { GuestVolume, TextFile } from './guest.js'
+import type { UnifiedKernel } from './unified-kernel.js'
 
 /** A filesystem that GRUB looks for, by what distinguishes it. */
 export interface MenuSearch {
@@ -14,6 +15,8 @@ export interface BootEntry {
   readonly title: string
   readonly kernel?: string
   readonly initrds: readonly string[]
+  /** What the file called `kernel` holds, where it is a unified kernel image. */
+  readonly unified?: UnifiedKernel
   readonly parameters: readonly string[]
   /** The filesystem that GRUB looks for before it reads the kernel there. */
   readonly searched?: MenuSearch
@@ -30,6 +33,18 @@ export interface BootMenu {
   readonly entries: readonly BootEntry[]
   readonly first?: BootEntry
   readonly searches: readonly (MenuSearch & { readonly line: number })[]
+}
+
+/** Whether the kernel is given an initramfs. */
+export function hasInitramfs({ initrds, unified }: BootEntry): boolean {
+  return initrds.length > 0 || (unified !== undefined && unified.initrds.length > 0)
+}
+
+/** What is to be done in the guest about a parameter of the kernel. @param change `Correct root=`. */
+export function parameterRemedy({ unified }: BootEntry, change: string): string {
+  return unified === undefined
+    ? `${change} in the boot menu (update-grub, grubby).`
+    : `${change} in /etc/kernel/cmdline, and build the unified kernel image again (kernel-install, ukify).`
 }
 
 /** Of a menu, and of its searches; more are not looked at. */

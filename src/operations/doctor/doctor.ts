@@ -185,7 +185,7 @@ async function checkLinux(
   report: DoctorReport,
 ): Promise<void> {
   const guests = Guest.find(volumes)
-  const menus = bootMenus(volumes)
+  const menus = bootMenus(volumes, disk.boot.loaders)
   const first = firstEntry(menus, volumes)
   const guest = startedGuest(guests, first)
   for (const { root } of guests)

@@ -72,7 +72,7 @@ export function checkDiskDriver(check: DriverCheck): void {
         platform.builtIn === true
           ? 'Use a kernel that was built for it.'
           : known
-            ? `${rebuild(guest, started.version, missing)}${otherControllers(check)}`
+            ? `${rebuild(guest, started, missing)}${otherControllers(check)}`
             : `This kernel has no ${missing.join(', ')}: install another one (of Debian: linux-image-amd64).`,
     },
   })

@@ -1,7 +1,7 @@
-import type { FileNode } from '../../filesystem/types.js'
 import type { VolumeFiles } from '../files/volume-files.js'
 import type { OpenVolume } from '../inspect/boot/diagnosis.js'
 import { bytesText, deviceSpec, type DeviceSpec } from './device-spec.js'
+import type { GuestFile } from './guest-file.js'
 
 /** Where the root lies in filesystems with subvolumes: Ubuntu and openSUSE, Fedora, Debian. */
 export const rootFolders = ['', '/@', '/root', '/@rootfs']
@@ -36,13 +36,6 @@ export interface GuestMount {
   readonly open: GuestVolume
   /** The folder of the volume that is mounted there. */
   readonly folder: string
-}
-
-/** A file of the guest, where it lies. */
-export interface GuestFile {
-  readonly files: VolumeFiles
-  readonly path: string
-  readonly node: FileNode
 }
 
 /** A Linux system on a disk: its root, and what its fstab mounts of the same disk. */

@@ -1,7 +1,7 @@
 import { Input } from '../../codec/stream/input.js'
 import { streamCodecFor } from '../../codec/stream/index.js'
 import { isImageError, type ImageError } from '../../errors.js'
-import type { GuestFile } from './guest.js'
+import { fillFromGuestFile, guestFileSize, type GuestFile } from './guest-file.js'
 
 /** What an initramfs holds: names alone, never content. */
 export interface Initramfs {
@@ -31,6 +31,7 @@ const compressions: readonly { readonly codec: string; readonly magic: readonly 
   { codec: 'lz4', magic: [0x02, 0x21, 0x4c, 0x18] },
   { codec: 'bzip2', magic: [0x42, 0x5a, 0x68] },
   { codec: 'lzma', magic: [0x5d, 0x00, 0x00] },
+  { codec: 'lzop', magic: [0x89, 0x4c, 0x5a, 0x4f] },
 ]
 
 /**
@@ -38,16 +39,16 @@ const compressions: readonly { readonly codec: string; readonly magic: readonly 
  * first is often microcode alone. Bounded in memory and in what it unpacks, whatever the bytes. Never throws for what
  * it reads.
  */
-export async function readInitramfs({ files, path, node }: GuestFile): Promise<Initramfs> {
+export async function readInitramfs(file: GuestFile): Promise<Initramfs> {
   const walk = new CpioWalk()
   const archives: string[] = []
   const input = new Input(
-    path,
+    file.path,
     (position, target) => {
-      if (!files.fill(node, position, target)) throw new UnreadableError()
+      if (!fillFromGuestFile(file, position, target)) throw new UnreadableError()
     },
     0,
-    node.size,
+    guestFileSize(file),
   )
   try {
     while (walk.fault === undefined && skipZeros(input)) {
@@ -72,7 +73,8 @@ export async function readInitramfs({ files, path, node }: GuestFile): Promise<I
     if (error instanceof UnreadableError)
       return { names: walk.names, archives, fault: { kind: 'unknown', why: 'the file cannot be read' } }
     if (!isImageError(error)) throw error
-    return { names: walk.names, archives, fault: { kind: 'damaged', why: error.message } }
+    const kind = error.kind === 'unsupported' ? 'unknown' : 'damaged'
+    return { names: walk.names, archives, fault: { kind, why: error.message } }
   }
   return { names: walk.names, archives, fault: walk.fault ?? walk.unfinished }
 }

@@ -1,5 +1,5 @@
 import { viewOf } from '../../binary/integers.js'
-import type { GuestFile } from './guest.js'
+import { guestFileHead, guestFileSize, type GuestFile } from './guest-file.js'
 
 /** What a kernel's file says of itself. */
 export interface KernelImage {
@@ -26,9 +26,10 @@ const others: readonly (readonly number[])[] = [
 ]
 
 /** Reads the head of a kernel's file: its version, and whether all of it is there. */
-export function kernelImage({ files, path, node: { size } }: GuestFile): KernelImage {
+export function kernelImage(file: GuestFile): KernelImage {
+  const size = guestFileSize(file)
   if (size === 0) return { damage: 'an empty file' }
-  const head = files.head(path, longestSetup)
+  const head = guestFileHead(file, longestSetup)
   if (head === undefined) return { unknown: true }
   if (head.every((byte) => byte === 0)) return { damage: 'a file of zeros' }
   const view = viewOf(head)

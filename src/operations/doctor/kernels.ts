@@ -3,6 +3,7 @@ import { efiProgram } from '../inspect/boot/loaders.js'
 import { entryText } from './boot-menu.js'
 import { checkDiskDriver, checkNetDriver, missingOf, archivePlace, strangeText, type DriverCheck } from './drivers.js'
 import type { Guest } from './guest.js'
+import { guestFileHead } from './guest-file.js'
 import { modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
 import { rebuild } from './rebuild.js'
 import type { DoctorReport } from './report.js'
@@ -85,7 +86,7 @@ function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorRep
       remedy: { kind: 'inside-guest', text: 'Install the kernel again, and write the boot menu anew (update-grub).' },
     })
   if (entry.kernel !== undefined && kernel === undefined) absent('L-KERNEL-ABSENT', entry.kernel, 'kernel')
-  else if (initrds.length < entry.initrds.length)
+  else if (initrds.length < (entry.unified?.initrds.length ?? 0) + entry.initrds.length)
     absent(
       'L-INITRD-ABSENT',
       entry.initrds.find((path) => !initrds.some((file) => file.path.endsWith(path))) ?? entry.initrds[0] ?? '',
@@ -96,7 +97,7 @@ function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorRep
 }
 
 function checkCpu({ kernel, entry }: StartedKernel, platform: Platform | undefined, report: DoctorReport): void {
-  const head = kernel?.files.head(kernel.path, 4096)
+  const head = kernel === undefined ? undefined : guestFileHead(kernel, 4096)
   const cpu = head === undefined ? undefined : efiProgram(head).cpu
   if (cpu === undefined || platform?.cpus === undefined || platform.cpus.includes(cpu)) return
   report.add({
@@ -127,7 +128,7 @@ function faulty(guest: Guest, started: StartedKernel, inside: readonly Initramfs
       found: fault.why,
       wanted: 'whole archives',
       why: 'the kernel stops where it cannot unpack its initramfs, or does not find its root',
-      remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, []) },
+      remedy: { kind: 'inside-guest', text: rebuild(guest, started, []) },
     })
     return true
   }
@@ -153,7 +154,7 @@ function checkRootFilesystem(check: DriverCheck): void {
     found: `neither built in nor in the initramfs: ${missing.join(', ')}${strangeText(check)}`,
     wanted: module,
     why: `the kernel cannot mount its root, which is ${type}`,
-    remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, missing) },
+    remedy: { kind: 'inside-guest', text: rebuild(guest, started, missing) },
   })
 }
 
@@ -173,6 +174,6 @@ function checkLvm({ guest, started, loaded, report }: DriverCheck, names: readon
     found: `not in the initramfs: ${missing.join(', ')}`,
     wanted: 'the program lvm, and the module dm_mod',
     why: `nothing opens the logical volume ${logical}, which the root lies in`,
-    remedy: { kind: 'inside-guest', text: `Install lvm2. ${rebuild(guest, started.version, [])}` },
+    remedy: { kind: 'inside-guest', text: `Install lvm2. ${rebuild(guest, started, [])}` },
   })
 }

@@ -4,6 +4,7 @@ import { byVersion, wordsOf } from './boot-words.js'
 import { environmentPath, grubEnvironment } from './grub-menu.js'
 import { GrubScript } from './grub-script.js'
 import { volumeText, type GuestVolume } from './guest.js'
+import { unifiedKernel, type UnifiedKernel } from './unified-kernel.js'
 
 /** Menus beside which the variables lie that entries of the Boot Loader Specification use. */
 const menuPaths = ['/grub2/grub.cfg', '/boot/grub2/grub.cfg', '/grub/grub.cfg']
@@ -17,21 +18,31 @@ interface LoaderEntry {
   readonly version: string
 }
 
-/** Entries of the Boot Loader Specification, type 1: of systemd-boot, and of GRUB of the RHEL family. */
-export function loaderMenu(open: GuestVolume, folder: string): BootMenu | undefined {
+/** Where systemd-boot finds unified kernel images: entries of type 2. */
+const unifiedFolder = '/EFI/Linux'
+
+/**
+ * Entries of the Boot Loader Specification: of systemd-boot, and of type 1 also of GRUB of the RHEL family.
+ * @param systemd whether systemd-boot is on the disk.
+ */
+export function loaderMenu(open: GuestVolume, folder: string, systemd: boolean): BootMenu | undefined {
   const { files } = open
   const names = files.names(folder).filter((name) => name.endsWith('.conf'))
-  if (names.length === 0) return undefined
+  const unified = systemd && folder === '/loader/entries' ? unifiedEntries(open) : []
+  if (names.length + unified.length === 0) return undefined
   const environment = menuPaths.map((path) => grubEnvironment(files, path)).find((variables) => variables.size > 0)
   const options = environment?.get('kernelopts') ?? scriptOptions(files)
-  const found = names.slice(0, mostMenuEntries).map((name) => loaderEntry(open, `${folder}/${name}`, name, options))
+  const plain = names.slice(0, mostMenuEntries).map((name) => loaderEntry(open, `${folder}/${name}`, name, options))
+  const found = [...plain, ...unified]
   const settings = volumeText(files, '/loader/loader.conf')
   // The first of the list starts by itself: of systemd-boot by its own order, of GRUB by the names alone.
-  const ordered = found.sort(settings === undefined ? (one, other) => byVersion(other.name, one.name) : byLoader)
+  const ordered = found.sort(
+    settings === undefined && !systemd ? (one, other) => byVersion(other.name, one.name) : byLoader,
+  )
   const wanted = environment?.get('saved_entry') ?? /^\s*default\s+(\S+)/m.exec(settings ?? '')?.[1]
   const texts = [...names.map((name) => `${folder}/${name}`), ...menuPaths.map(environmentPath)]
   return {
-    where: fileText(open, folder),
+    where: fileText(open, names.length === 0 ? unifiedFolder : folder),
     open,
     texts: texts.map((path) => ({ open, path })),
     entries: ordered.map(({ entry }) => entry),
@@ -48,17 +59,43 @@ function loaderEntry(open: GuestVolume, path: string, name: string, kernelOption
   }
   const one = (key: string): string => values.get(key)?.[0] ?? ''
   const options = (values.get('options') ?? []).join(' ').replaceAll('$kernelopts', kernelOptions)
+  const kernel = ['linux', 'uki', 'efi'].flatMap((key) => values.get(key)?.[0] ?? [])[0]
+  const unified = kernel === undefined || values.has('linux') ? undefined : unifiedKernel(open.files, kernel)
   const entry = {
     where: fileText(open, path),
     open,
     title: values.get('title')?.[0] ?? name,
-    kernel: values.get('linux')?.[0] ?? values.get('efi')?.[0],
+    kernel,
+    unified,
     initrds: (values.get('initrd') ?? [])
       .flatMap((value) => value.split(/\s+/))
       .filter((value) => !value.startsWith('$')),
-    parameters: wordsOf(options),
+    // They take the place of what the image has.
+    parameters: wordsOf(options || (unified?.parameters ?? '')),
   }
   return { name, entry, sortKey: one('sort-key'), machine: one('machine-id'), version: one('version') }
+}
+
+function unifiedEntries(open: GuestVolume): LoaderEntry[] {
+  const names = open.files.names(unifiedFolder).filter((name) => name.toLowerCase().endsWith('.efi'))
+  return names.slice(0, mostMenuEntries).flatMap((name) => {
+    const path = `${unifiedFolder}/${name}`
+    const unified = unifiedKernel(open.files, path)
+    if (unified === undefined) return []
+    const variable = (...keys: readonly string[]): string =>
+      keys.flatMap((key) => unified.release.get(key) ?? [])[0] ?? ''
+    // As systemd-boot orders them (bootspec_pick_name_version_sort_key).
+    const sortKey = variable('IMAGE_ID', 'ID')
+    const version = variable('IMAGE_VERSION', 'VERSION', 'VERSION_ID', 'BUILD_ID')
+    return { name, entry: unifiedEntry(open, path, unified), sortKey, machine: '', version }
+  })
+}
+
+/** A unified kernel image that is started as it is. */
+export function unifiedEntry(open: GuestVolume, path: string, unified: UnifiedKernel): BootEntry {
+  const title = unified.release.get('PRETTY_NAME') ?? unified.release.get('ID') ?? path
+  const parameters = wordsOf(unified.parameters)
+  return { where: fileText(open, path), open, title, kernel: path, initrds: [], unified, parameters }
 }
 
 /** The parameters that a menu has for its entries, where its variables have none. */
@@ -72,7 +109,7 @@ function scriptOptions(files: VolumeFiles): string {
 
 /** The order of systemd-boot (Boot Loader Specification, "Sorting"): used up tries last, then keys, then versions. */
 function byLoader(one: LoaderEntry, other: LoaderEntry): number {
-  const exhausted = ({ name }: LoaderEntry): number => (/\+0(-\d+)?\.conf$/.test(name) ? 1 : 0)
+  const exhausted = ({ name }: LoaderEntry): number => (/\+0(-\d+)?\.(conf|efi)$/.test(name) ? 1 : 0)
   const keyed = ({ sortKey }: LoaderEntry): number => (sortKey === '' ? 1 : 0)
   const compare = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0)
   return (
@@ -86,7 +123,7 @@ function byLoader(one: LoaderEntry, other: LoaderEntry): number {
 
 /** `debian+3-0.conf` has three tries left: that is not part of its name. */
 function withoutTries(name: string): string {
-  return name.replace(/(\+\d+(-\d+)?)?\.conf$/, '.conf')
+  return name.replace(/(\+\d+(-\d+)?)?\.(conf|efi)$/, '.$3')
 }
 
 /** Whether a default means an entry: by its name, without the ending too, or with `*` and `?`. */
@@ -95,5 +132,5 @@ function isNamed(name: string, wanted: string): boolean {
     .replaceAll(/[.+^$()|[\]{}\\]/g, '\\$&')
     .replaceAll('*', '.*')
     .replaceAll('?', '.')
-  return [name, withoutTries(name)].some((each) => new RegExp(`^${pattern}(\\.conf)?$`).test(each))
+  return [name, withoutTries(name)].some((each) => new RegExp(`^${pattern}(\\.conf|\\.efi)?$`).test(each))
 }

@@ -1,5 +1,5 @@
 import type { Platform } from '../../platforms/index.js'
-import { entryText, placeText, type BootEntry, type BootMenu } from './boot-menu.js'
+import { entryText, hasInitramfs, parameterRemedy, placeText, type BootEntry, type BootMenu } from './boot-menu.js'
 import { deviceFault, skipUnseen, stableName } from './device-fault.js'
 import { deviceSpec, isId } from './device-spec.js'
 import type { Guest, TextFile } from './guest.js'
@@ -24,16 +24,16 @@ export function checkRootParameter(
   }
   skipUnseen(guest, root, deviceSpec(root), where, report)
   const texts = menus.flatMap((menu) => menu.texts)
-  const bare = entry.kernel !== undefined && entry.initrds.length === 0
+  const bare = entry.kernel !== undefined && !hasInitramfs(entry)
   const { name, edits } = rootEdits(guest, texts, root, bare)
-  const finding = rootFinding(guest, { where, root, bare, name }, platform)
+  const finding = rootFinding(guest, { entry, root, bare, name }, platform)
   if (finding !== undefined) report.add(finding, edits)
   checkResume(guest, { entry, where, texts }, platform, report)
 }
 
 /** A root= of the kernel. `bare`: there is no initramfs. `name`: how the root is named for sure. */
 interface RootParameter {
-  readonly where: string
+  readonly entry: BootEntry
   readonly root: string
   readonly bare: boolean
   readonly name: string | undefined
@@ -41,9 +41,10 @@ interface RootParameter {
 
 function rootFinding(
   guest: Guest,
-  { where, root, bare, name }: RootParameter,
+  { entry, root, bare, name }: RootParameter,
   platform: Platform | undefined,
 ): DoctorFinding | undefined {
+  const where = entryText(entry)
   const spec = deviceSpec(root)
   const fault = deviceFault(guest, root, spec, platform)
   const wanted = name ?? stableName(guest.root.open) ?? fault?.wanted ?? placeText(guest.root.open)
@@ -57,7 +58,7 @@ function rootFinding(
       why: fault.certain
         ? 'the kernel finds no root, and stops'
         : 'the name depends on the controller and the order of disks',
-      remedy: { kind: 'inside-guest', text: `Set root=${wanted} in the boot menu (update-grub, grubby).` },
+      remedy: { kind: 'inside-guest', text: parameterRemedy(entry, `Set root=${wanted}`) },
     }
   const named = guest.volumeOf(spec)
   if (isId(spec) && named !== undefined && named !== guest.root.open)
@@ -68,7 +69,7 @@ function rootFinding(
       found: `root=${root}, which is ${placeText(named)}`,
       wanted: `root=${wanted}`,
       why: `the root lies in ${placeText(guest.root.open)}`,
-      remedy: { kind: 'inside-guest', text: 'Correct root= in the boot menu.' },
+      remedy: { kind: 'inside-guest', text: parameterRemedy(entry, 'Correct root=') },
     }
   if (!bare || !['uuid', 'label'].includes(spec.kind)) return undefined
   return {

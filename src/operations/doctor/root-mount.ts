@@ -1,4 +1,4 @@
-import { entryText, type BootEntry, type BootMenu } from './boot-menu.js'
+import { entryText, hasInitramfs, parameterRemedy, type BootEntry, type BootMenu } from './boot-menu.js'
 import { isRoot, subvolumeOf, type Guest } from './guest.js'
 import type { DoctorReport } from './report.js'
 import { parameter } from './root-device.js'
@@ -33,7 +33,7 @@ function checkType(guest: Guest, entry: BootEntry, edits: Edits, report: DoctorR
       found: `rootfstype=${asked}`,
       wanted: `rootfstype=${type}`,
       why: `the kernel cannot mount its root, which is ${type}`,
-      remedy: { kind: 'inside-guest', text: 'Correct rootfstype= (/etc/default/grub), and write the boot menu anew.' },
+      remedy: { kind: 'inside-guest', text: parameterRemedy(entry, 'Correct rootfstype=') },
     },
     edits(`rootfstype=${asked}`, `rootfstype=${type}`),
   )
@@ -54,7 +54,7 @@ function checkSubvolume(guest: Guest, entry: BootEntry, edits: Edits, report: Do
       found: `rootflags=${flags}, where no system is`,
       wanted: `rootflags=${wanted}`,
       why: 'the kernel does not find its root in the filesystem',
-      remedy: { kind: 'inside-guest', text: 'Correct rootflags= (/etc/default/grub), and write the boot menu anew.' },
+      remedy: { kind: 'inside-guest', text: parameterRemedy(entry, 'Correct rootflags=') },
     },
     guest.isOnly ? edits(`rootflags=${flags}`, `rootflags=${wanted}`) : [],
   )
@@ -67,14 +67,14 @@ function checkProgram(guest: Guest, entry: BootEntry, report: DoctorReport): voi
   report.add({
     id: 'L-INIT-ABSENT',
     // An initramfs takes the usual one, the kernel alone does not.
-    severity: there && entry.initrds.length > 0 ? 'risk' : 'blocks',
+    severity: there && hasInitramfs(entry) ? 'risk' : 'blocks',
     where: there ? entryText(entry) : 'the root',
     found: there ? `init=${asked ?? ''}, which is not there` : `none of ${programs.join(', ')}`,
     wanted: '/sbin/init',
     why: 'the kernel has mounted its root, and finds nothing to start there',
     remedy: {
       kind: 'inside-guest',
-      text: there ? 'Remove init= from the boot menu.' : 'Install the package again that has it (systemd-sysv).',
+      text: there ? parameterRemedy(entry, 'Remove init=') : 'Install the package again that has it (systemd-sysv).',
     },
   })
 }

@@ -1,6 +1,7 @@
 import { byVersion } from './boot-words.js'
 import type { BootEntry } from './boot-menu.js'
-import type { Guest, GuestFile } from './guest.js'
+import type { Guest } from './guest.js'
+import type { GuestFile } from './guest-file.js'
 import { moduleNames } from './initramfs.js'
 import { kernelImage, type KernelImage } from './kernel-image.js'
 
@@ -18,12 +19,19 @@ export interface StartedKernel {
 
 /** Where files of menus lie: in the menu's own volume, or below /boot. */
 export function startedKernel(guest: Guest, entry: BootEntry): StartedKernel {
-  const kernel = entry.kernel === undefined ? undefined : bootFile(guest, entry, entry.kernel)
-  const initrds = entry.initrds.flatMap((path) => bootFile(guest, entry, path) ?? [])
+  const { unified } = entry
+  const kernel = unified?.kernel ?? (entry.kernel === undefined ? undefined : bootFile(guest, entry, entry.kernel))
+  const initrds = [...(unified?.initrds ?? []), ...entry.initrds.flatMap((path) => bootFile(guest, entry, path) ?? [])]
   const name = kernel?.path ?? entry.kernel ?? ''
   const named = /(?:vmlinu[zx]|kernel|bzImage|Image)-([^/]+?)(?:\.efi)?$/.exec(name)?.[1]
-  const image = kernel === undefined ? undefined : kernelImage(kernel)
+  const image = kernel === undefined ? undefined : imageOf(kernel, entry)
   return { entry, kernel, image, initrds, version: image?.version ?? named }
+}
+
+/** In a unified kernel image that is cut off the kernel may still be whole: firmware starts neither. */
+function imageOf(kernel: GuestFile, { unified }: BootEntry): KernelImage {
+  const image = kernelImage(kernel)
+  return { ...image, damage: unified?.damage ?? image.damage }
 }
 
 function bootFile(guest: Guest, { open, kernel }: BootEntry, path: string): GuestFile | undefined {
