@@ -16,7 +16,7 @@ const loaderErrors = /error: [^\n]*(not found|no such)/
 /** BIOS has started what the first sector holds: where no loader is there, it runs through empty memory. */
 const handedOver = /Booting from Hard Disk\.\.\.\s*$/
 /** Of the emulator's processor time, in ticks; GRUB shows itself after two seconds. */
-const mostTicks = 4000
+const mostTicks = 1000
 /** Far more than a start takes; one that shows nothing until then proves nothing. */
 const mostSeconds = 1500
 
