@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { root } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { have } from '../support/tools.js'
 
 /** An installation of its own, without a cache, and a small image in it. */
 function installation(t: TestContext): { folder: string; run: (...args: string[]) => string; caches: () => string[] } {
@@ -40,21 +41,68 @@ function installation(t: TestContext): { folder: string; run: (...args: string[]
   }
 }
 
-test('the first run of a command keeps what it has compiled, and the next only reads that', (t) => {
+/** The names of files, and what changes when one is written anew. */
+const states = (files: readonly string[]): string[] =>
+  files.map((file) => `${file} ${fs.statSync(file, { bigint: true }).ino}`)
+
+test('the first two runs of a command keep what they have compiled, and the next only reads that', (t) => {
   const { run, caches } = installation(t)
   const first = run('', 'info', 'a.raw')
-  const [cache = '', ...others] = caches()
-  assert.deepEqual(others, [])
-  assert.match(cache, /-info\.bin$/)
-  const before = fs.statSync(cache, { bigint: true })
+  // The pack, and what is compiled of it, which the second run does.
+  assert.deepEqual(
+    caches().map((file) => file.replace(/^.*[-/]/, '')),
+    ['info.js', 'info.bin'],
+  )
   assert.equal(run('', 'info', 'a.raw'), first)
-  assert.equal(fs.statSync(cache, { bigint: true }).ino, before.ino)
+  const before = states(caches())
+  assert.equal(run('', 'info', 'a.raw'), first)
+  assert.deepEqual(states(caches()), before)
   run('', 'hash', 'a.raw')
-  assert.equal(caches().length, 2)
-  // Words that are no command make no file.
+  assert.equal(caches().length, 4)
+  // Words that are no command make no file of their own.
   run('', '--version')
   run('', '--help')
-  assert.equal(caches().length, 3)
+  assert.equal(caches().length, 5)
+})
+
+test('a run opens the pack instead of its files, and goes on without one that does not fit', (t) => {
+  if (!have(t, 'strace')) return
+  const { folder, run, caches } = installation(t)
+  const first = run('', 'info', 'a.raw')
+  run('', 'info', 'a.raw')
+  /** The files of the bundle that a run opens. */
+  const opened = (): string[] => {
+    const log = join(folder, 'opened')
+    const command = [process.execPath, join(folder, 'bin/run.js'), 'info', 'a.raw']
+    const env = { PATH: process.env['PATH'] ?? '', HOME: folder, VDISK_DATA_DIR: join(folder, 'none') }
+    const args = ['-f', '-qq', '-e', 'trace=openat', '-o', log, ...command]
+    const { status, stdout } = spawnSync('strace', args, { cwd: folder, encoding: 'utf8', env })
+    assert.equal(status, 0)
+    assert.equal(stdout, first)
+    return [...fs.readFileSync(log, 'latin1').matchAll(/"[^"]*\/dist\/bundle\/([^"]+\.js)", .* = \d+$/gm)].map(
+      ([, name = '']) => name,
+    )
+  }
+  assert.deepEqual(opened(), ['code-cache/info.js'])
+  const pack = caches().find((file) => file.endsWith('info.js')) ?? ''
+  const text = fs.readFileSync(pack, 'latin1')
+  const damaged = ['', '//[]\n({})', text.replace('Raw disk image', 'New disk image')]
+  for (const other of damaged) {
+    fs.writeFileSync(pack, other, 'latin1')
+    // It is made anew, and then compiled.
+    for (let run = 0; run < 3; run++) opened()
+    assert.deepEqual(opened(), ['code-cache/info.js'], other.slice(0, 20))
+  }
+})
+
+test('a pack that an odd run has made, of few files, is made anew by the next', (t) => {
+  const { run, caches } = installation(t)
+  const holdsCommand = (): boolean =>
+    fs.readFileSync(caches().find((file) => file.endsWith('.js')) ?? '', 'latin1').includes('"commands/info.js":')
+  run('', 'info', '-h')
+  assert.equal(holdsCommand(), false)
+  run('', 'info', 'a.raw')
+  assert.equal(holdsCommand(), true)
 })
 
 test('what a run of much data has compiled counts for the next run too', (t) => {
@@ -132,8 +180,9 @@ test('what was compiled from another file is not run', (t) => {
 test('a cache that is no cache is made anew', (t) => {
   const { run, caches } = installation(t)
   const shown = run('', 'info', 'a.raw')
-  for (const text of ['', 'x', '{}', `{"cli/program.js":[65536,100,1,1]}`]) {
-    const [cache = ''] = caches()
+  const entry = '{"cli/program.js":[65536,100,1,1]}'
+  for (const text of ['', 'x', '{}', entry, `{"entries":${entry},"parts":{"cli/program.js":[1,1]}}`]) {
+    const cache = caches().find((file) => file.endsWith('.bin')) ?? ''
     fs.writeFileSync(cache, text)
     assert.equal(run('', 'info', 'a.raw'), shown)
     assert.ok(fs.statSync(cache).size > 65536)
