@@ -195,16 +195,17 @@ const lazyFunctions = new Set([
   'node:crypto',
   'node:v8',
   'node:child_process',
+  'node:stream',
   'node:timers/promises',
   'node:worker_threads',
   'node:zlib',
 ])
 
 /** Of those, what is not called but made an object of; modules that use anything else load theirs at once. */
-const lazyClasses = new Set(['Worker'])
+const lazyClasses = new Set(['Worker', 'Duplex'])
 
 /** Modules of Node that are imported as a whole, and loaded when something of them is first used. */
-const lazyDefaults = new Set(['node:zlib'])
+const lazyDefaults = new Set(['node:zlib', 'node:stream'])
 
 /** Packages that few commands use, loaded at the first use of a member. */
 const lazyPackages = ['tmp']

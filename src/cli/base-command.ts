@@ -6,7 +6,7 @@ import { errorDocument, errorText, jsonText, knownError, type JsonDocument } fro
 import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
 import { calmly } from './long-work.js'
 import type { Progress } from '../operations/progress.js'
-import { outputs } from './outputs.js'
+import { outputs, standardError } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { progressMessages } from './progress-messages.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
@@ -115,8 +115,8 @@ export abstract class BaseCommand extends Command {
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
   protected onProgress(mode: ProgressMode | undefined): (event: Progress) => void {
     this.#progress = new ProgressReporter(
-      mode ?? (process.stderr.isTTY && !this.hasFlag('json') && !this.hasFlag('quiet') ? 'bar' : 'none'),
-      process.stderr,
+      mode ?? (standardError.isTTY && !this.hasFlag('json') && !this.hasFlag('quiet') ? 'bar' : 'none'),
+      standardError,
     )
     const { update } = this.#progress
     const send = progressMessages()

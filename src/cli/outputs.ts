@@ -1,8 +1,12 @@
 import fs from '../sys/host-fs.js'
 import { exitCodes, systemCode, targetError, type ImageError } from '../errors.js'
+import { once } from '../sys/once.js'
 
 type Done = (error?: Error | null) => void
 type Guarded = Pick<NodeJS.WriteStream, 'on' | 'isTTY' | 'write'>
+type Failed = (cause: Error) => void
+const descriptors = { stdout: 1, stderr: 2 } as const
+type StandardName = keyof typeof descriptors
 
 /**
  * Watches standard output and standard error, so that what they do not take is neither lost in silence nor a crash.
@@ -10,21 +14,47 @@ type Guarded = Pick<NodeJS.WriteStream, 'on' | 'isTTY' | 'write'>
  * Node writes to a file with one call and does not look at how much of it went: on a full disk the rest would be gone
  * without a word. Files and devices are therefore written here. A reader that has gone away (`| head`) is no failure of
  * text; an image that went to it is one, which streams.ts reports.
+ *
+ * Node loads its modules for streams and sockets when either stream is first used, which takes milliseconds. Here that
+ * happens only when something is written to a pipe or a terminal, or wanted of a file besides writing to it.
  */
 export class Outputs {
   #failure: ImageError | undefined
   /** Set when standard error takes nothing: nobody can be informed, only the exit code is left. */
   #mute = false
+  /** The streams that Node has made. */
+  readonly #used = new Set<NodeJS.WriteStream>()
 
-  /** @param out standard output, descriptor 1. @param problems standard error, descriptor 2. */
-  watch(out: Guarded, problems: Guarded): void {
-    guard(out, 1, (cause) => {
+  /** To be called once, before anything is written. */
+  watch(): void {
+    this.#watch('stdout', (cause) => {
       this.#failure ??= outputError(cause, 'standard output')
     })
-    guard(problems, 2, (cause) => {
+    this.#watch('stderr', (cause) => {
       this.#mute = true
       this.#failure ??= outputError(cause, 'standard error')
     })
+  }
+
+  #watch(name: StandardName, failed: Failed): void {
+    const own = Object.getOwnPropertyDescriptor(process, name)
+    const whole = once(() => {
+      const stream = (own?.get === undefined ? process[name] : own.get.call(process)) as NodeJS.WriteStream
+      guard(stream, descriptors[name], failed)
+      this.#used.add(stream)
+      return stream
+    })
+    if (own?.get === undefined) whole()
+    else {
+      const isPlain = isFile(descriptors[name]) && !mayBeTerminal(descriptors[name])
+      const get = isPlain ? once(() => fileOutput(whole, descriptors[name], reporting(failed))) : whole
+      Object.defineProperty(process, name, { configurable: true, enumerable: true, get })
+    }
+  }
+
+  /** Waits until pipes have taken what was printed. */
+  async drained(): Promise<void> {
+    for (const stream of this.#used) await new Promise<void>((resolve) => stream.write('', () => resolve()))
   }
 
   /** Why something that was printed did not arrive; undefined when all of it did, or nobody waits for it. */
@@ -66,13 +96,21 @@ export function isReaderGone(cause: Error): boolean {
   return ['EPIPE', 'ERR_STREAM_DESTROYED'].includes((cause as NodeJS.ErrnoException).code ?? '')
 }
 
-function guard(stream: Guarded, descriptor: number, failed: (cause: Error) => void): void {
-  const report = (cause: Error): void => {
+const reporting =
+  (failed: Failed): Failed =>
+  (cause) => {
     if (!isReaderGone(cause)) failed(cause)
   }
+
+function guard(stream: Guarded, descriptor: number, failed: Failed): void {
+  const report = reporting(failed)
   stream.on('error', report)
-  if (stream.isTTY || !isFile(descriptor)) return
-  stream.write = (chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done): boolean => {
+  if (!stream.isTTY && isFile(descriptor)) stream.write = fileWriter(descriptor, report)
+}
+
+/** Node's `write` of a stream, for a file. */
+function fileWriter(descriptor: number, report: Failed): NodeJS.WriteStream['write'] {
+  return (chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done): boolean => {
     const then = typeof encoding === 'function' ? encoding : done
     const bytes =
       typeof chunk === 'string' ? Buffer.from(chunk, typeof encoding === 'string' ? encoding : 'utf8') : chunk
@@ -85,6 +123,71 @@ function guard(stream: Guarded, descriptor: number, failed: (cause: Error) => vo
     }
     if (then !== undefined) process.nextTick(then, failure)
     return true
+  }
+}
+
+/** A stream of Node's that is only made when more is asked of it than to write to its file, and to report errors. */
+function fileOutput(make: () => NodeJS.WriteStream, descriptor: number, report: Failed): NodeJS.WriteStream {
+  const listeners: Failed[] = []
+  const whole = once(() => {
+    const stream = make()
+    for (const each of listeners) stream.on('error', each)
+    known.delete('on')
+    return stream
+  })
+  const output = new Proxy<object>(Object.create(null) as object, {
+    get: (_, key) => {
+      if (known.has(key)) return known.get(key)
+      const value: unknown = Reflect.get(whole(), key)
+      return typeof value === 'function' ? (value.bind(whole()) as unknown) : value
+    },
+    set: (_, key, value) => {
+      known.delete(key)
+      return Reflect.set(whole(), key, value)
+    },
+    has: (_, key) => key in whole(),
+    getPrototypeOf: () => Object.getPrototypeOf(whole()) as object,
+  })
+  const known = new Map<string | symbol, unknown>([
+    ['write', fileWriter(descriptor, report)],
+    [
+      'on',
+      (event: string, listener: Failed) => {
+        // oclif listens for errors, which are reported here: Node's stream is not used to write.
+        if (event === 'error') listeners.push(listener)
+        else whole().on(event, listener)
+        return output
+      },
+    ],
+    ['fd', descriptor],
+    ['isTTY', undefined],
+    ['columns', undefined],
+  ])
+  return output as NodeJS.WriteStream
+}
+
+/** Standard error, as progress uses it: nothing is asked of a stream that is no terminal before it is written to. */
+export const standardError = {
+  get isTTY(): boolean {
+    return mayBeTerminal(descriptors.stderr) && process.stderr.isTTY
+  },
+  get columns(): number {
+    return process.stderr.columns
+  },
+  write: (text: string): boolean => process.stderr.write(text),
+}
+
+/** The devices of memory (/dev/null, /dev/full) have this number on Linux, and no terminal has. */
+const memoryDevices = 1
+
+/** Whether a descriptor is of a device that can be a terminal. */
+function mayBeTerminal(descriptor: number): boolean {
+  try {
+    const stat = fs.fstatSync(descriptor)
+    return stat.isCharacterDevice() && (process.platform !== 'linux' || Math.floor(stat.rdev / 256) !== memoryDevices)
+  } catch {
+    // Closed by the caller.
+    return false
   }
 }
 

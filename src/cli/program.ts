@@ -14,14 +14,14 @@ interface Ending extends Error {
 
 /** Runs the command line of this process and sets its exit code. */
 export async function runProgram(): Promise<void> {
-  outputs.watch(process.stdout, process.stderr)
+  outputs.watch()
   // A write past the limit for files (ulimit -f) is an error like others, and no reason to be killed.
   process.on('SIGXFSZ', () => undefined)
   let code: number | undefined
   ensureUser()
   try {
     await start(exactArguments(process.argv.slice(2)))
-    await drained()
+    await outputs.drained()
   } catch (error) {
     code = await ending(error as Ending)
   }
@@ -43,9 +43,4 @@ async function ending(error: Ending): Promise<number> {
   if (process.argv.includes('--json')) process.stdout.write(`${jsonText(await errorDocument(known))}\n`)
   else process.stderr.write(`${await errorText(known)}\n`)
   return exitCodes[known.kind]
-}
-
-/** Waits until a pipe has taken what was printed. */
-function drained(): Promise<void> {
-  return new Promise((resolve) => process.stdout.write('', () => resolve()))
 }

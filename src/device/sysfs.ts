@@ -52,8 +52,11 @@ export function attribute(folder: string, name: string): string | undefined {
 
 /** An attribute that is a path, without the line end behind it. */
 export function attributePath(folder: string, name: string): HostPath | undefined {
+  const path = `${folder}/${name}`
+  // Most devices have none, and an error of the system takes longer to make than to ask.
+  if (!fs.existsSync(path)) return undefined
   try {
-    const bytes = fs.readFileSync(`${folder}/${name}`)
+    const bytes = fs.readFileSync(path)
     return hostName(bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes)
   } catch {
     // Absent on this kind of device, or not for our eyes.

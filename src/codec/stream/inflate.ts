@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { Readable } from 'node:stream'
+import streams from 'node:stream'
 import zlib from 'node:zlib'
 import type { Input } from './input.js'
 
@@ -96,7 +96,7 @@ async function* inflateSync(module: ZlibSync, input: Input, whole = false): Asyn
 async function* inflateByNode(input: Input): AsyncGenerator<Uint8Array> {
   const start = input.position
   const inflate = zlib.createInflateRaw({ chunkSize: 262144 })
-  const source = Readable.from(slices(input), { objectMode: false, highWaterMark: 65536 })
+  const source = streams.Readable.from(slices(input), { objectMode: false, highWaterMark: 65536 })
   source.on('error', (error) => inflate.destroy(error))
   source.pipe(inflate)
   try {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { Readable, type Transform } from 'node:stream'
+import streams, { type Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { isImageError, unsupported } from '../../errors.js'
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
@@ -214,7 +214,7 @@ export function nodeZstdFrames(): FrameDecoder | undefined {
   const windowParameter = (zlib.constants as unknown as { ZSTD_d_windowLogMax: number }).ZSTD_d_windowLogMax
   return async function* (slices) {
     const decompress = createZstdDecompress({ chunkSize: 262144, params: { [windowParameter]: 28 } })
-    const source = Readable.from(copies(slices), { objectMode: false, highWaterMark: 65536 })
+    const source = streams.Readable.from(copies(slices), { objectMode: false, highWaterMark: 65536 })
     source.on('error', (error) => decompress.destroy(error))
     source.pipe(decompress)
     try {
