@@ -1,6 +1,7 @@
 import fs from '../sys/host-fs.js'
 import { exitCodes, systemCode, targetError, type ImageError } from '../errors.js'
 import { once } from '../sys/once.js'
+import { mayBeTerminal } from '../sys/terminal.js'
 
 type Done = (error?: Error | null) => void
 type Guarded = Pick<NodeJS.WriteStream, 'on' | 'isTTY' | 'write'>
@@ -175,20 +176,6 @@ export const standardError = {
     return process.stderr.columns
   },
   write: (text: string): boolean => process.stderr.write(text),
-}
-
-/** The devices of memory (/dev/null, /dev/full) have this number on Linux, and no terminal has. */
-const memoryDevices = 1
-
-/** Whether a descriptor is of a device that can be a terminal. */
-function mayBeTerminal(descriptor: number): boolean {
-  try {
-    const stat = fs.fstatSync(descriptor)
-    return stat.isCharacterDevice() && (process.platform !== 'linux' || Math.floor(stat.rdev / 256) !== memoryDevices)
-  } catch {
-    // Closed by the caller.
-    return false
-  }
 }
 
 function isFile(descriptor: number): boolean {
