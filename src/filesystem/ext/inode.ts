@@ -34,16 +34,15 @@ export function readInode(groups: ExtGroups, number: number): Inode {
   const mode = posixMode(values.mode)
   const size = values.sizeLow + (mode.kind === 'file' || mode.kind === 'directory' ? values.sizeHigh * 2 ** 32 : 0)
   const seed = groups.checksums.inodeSeed(number, values.generation)
-  if (!checksumHolds(groups, bytes, seed))
+  if (!checksumHolds(groups, bytes, values.checksumLow, seed))
     throw damaged(reader.title, `the checksum of inode ${number} is wrong`, position)
   if (!Number.isSafeInteger(size))
     throw damaged(reader.title, `inode ${number} is said to have ${size} bytes`, position)
   return { number, position, bytes, values, mode, flags: inodeFlags(values.flags), size, seed }
 }
 
-function checksumHolds({ checksums }: ExtGroups, bytes: Uint8Array, seed: number): boolean {
+function checksumHolds({ checksums }: ExtGroups, bytes: Uint8Array, checksumLow: number, seed: number): boolean {
   if (!checksums.ofMetadata) return true
-  const { checksumLow } = extInode.read(bytes)
   const { low, high } = inodeChecksum(checksums, bytes, seed)
   return low === checksumLow && (high === undefined || high === viewOf(bytes).getUint16(highHalf.offset, true))
 }
