@@ -5,6 +5,8 @@ import { milliseconds } from '../sys/clock.js'
 export interface WorkProgress {
   readonly done: number
   readonly total: number
+  /** What has to settle before the next step: see {@link settled}. */
+  readonly until?: Promise<void>
 }
 
 /**
@@ -30,6 +32,24 @@ export function isProgress(step: object): step is WorkProgress {
   return 'done' in step && 'total' in step
 }
 
+/**
+ * Waits for what goes on in other threads, which reports how far it is itself. Only work that is performed can wait.
+ * @throws what the promise is rejected with.
+ */
+export function* settled<T>(promise: Promise<T>): Work<T> {
+  let result: PromiseSettledResult<T> | undefined
+  const until = promise.then(
+    (value) => void (result = { status: 'fulfilled', value }),
+    (reason: unknown) => void (result = { status: 'rejected', reason }),
+  )
+  yield { done: 0, total: 0, until }
+  // Assigned by the time the work goes on; the compiler does not see that.
+  const seen = result
+  if (seen === undefined) throw new TypeError('work that waits was done in one go')
+  if (seen.status === 'rejected') throw seen.reason
+  return seen.value
+}
+
 /** Does the work at once, in one go: in threads that wait for it, and where it is known to be short. */
 export function finish<T>(work: Work<T, object>): T {
   for (;;) {
@@ -49,8 +69,9 @@ export async function perform<T, Found extends object = never>(
       if (signal?.aborted === true) throw interrupted()
       const step = work.next()
       if (step.done === true) return step.value
-      if (isProgress(step.value)) onProgress?.(step.value)
-      else onFound?.(step.value)
+      if (!isProgress(step.value)) onFound?.(step.value)
+      else if (step.value.until === undefined) onProgress?.(step.value)
+      else await step.value.until
       if (milliseconds() - rested < longestTurn) continue
       await new Promise((resume) => setImmediate(resume))
       rested = milliseconds()

@@ -6,7 +6,7 @@ import { RangeSource } from '../block/range-source.js'
 import { createScratchStore } from '../block/scratch-store.js'
 import { SourceStore } from '../block/source-store.js'
 import type { ByteStore } from '../block/types.js'
-import type { Work } from '../block/work.js'
+import { settled, type Work } from '../block/work.js'
 import { CheckpointStore } from '../codec/stream/checkpoint-store.js'
 import { ForwardMiss } from '../codec/stream/forward-miss.js'
 import { ForwardStore, writeSparse } from '../codec/stream/forward-store.js'
@@ -27,8 +27,19 @@ export interface ReadingForward {
   readonly sizes: ReadonlyMap<string, number>
   /** Which places are looked at before the disk is read from its start on; asked with its first mebibyte. */
   readonly keep?: (head: Uint8Array, size: number | undefined) => readonly ByteRange[]
+  /**
+   * Takes a raw disk whose size is not known for certain, and gives it back as a file, before anything is known of it
+   * but its first bytes. Left out: it is decoded once to learn its size.
+   */
+  readonly unpack?: (content: UnsizedContent) => Promise<ByteStore>
   /** No stream is decoded while it is read: what was tried so turned out to be something else. */
   readonly unpacked?: boolean
+}
+
+/** The content of a stream, to be read once. */
+export interface UnsizedContent extends Pick<ForwardStore, 'name' | 'fetchUpTo' | 'progress'> {
+  /** The file that holds the stream. */
+  readonly descriptor: number
 }
 
 export interface MemberOptions {
@@ -96,10 +107,10 @@ function* forwardFile(
   const range = rangeInFile(store, member.stream)
   if (forward === undefined || forward.unpacked === true || range === undefined || promisesFormat(fileName, registry))
     return undefined
-  // bzip2 takes longer to decode a second time than its content takes to be written and read.
-  const isSlow = member.stream.codec === 'bzip2'
-  const size = member.size ?? forward.sizes.get(name) ?? (forward.surveyed ? undefined : member.likelySize)
-  if ((size === undefined && isSlow) || (size !== undefined && size <= smallContent)) return undefined
+  const unpackInto = member.size === undefined ? forward.unpack : undefined
+  const found = forwardSize(member, name, forward)
+  if (found === undefined) return undefined
+  const size = unpackInto === undefined ? found.size : undefined
   const request: DecodeRequest = {
     ...range,
     name: store.name,
@@ -115,6 +126,7 @@ function* forwardFile(
     scratchFolder,
     keep: forward.keep,
   })
+  if (unpackInto !== undefined) return yield* unpackedInto(content, { store, registry, name, request }, unpackInto)
   try {
     const surveyed = forward.surveyed || size === undefined
     if (surveyed) yield* content.survey()
@@ -133,6 +145,55 @@ function* forwardFile(
     content.stop()
     if (error instanceof ForwardMiss) return undefined
     throw error
+  }
+}
+
+/** Bytes of the content, as far as they are known. Undefined where it is better unpacked. */
+function forwardSize(
+  { size, likelySize, stream: { codec } }: WrappedFile & { readonly stream: WrappedStream },
+  name: string,
+  forward: ReadingForward,
+): { readonly size: number | undefined } | undefined {
+  const known = size ?? forward.sizes.get(name) ?? (forward.surveyed ? undefined : likelySize)
+  if (known !== undefined) return known <= smallContent ? undefined : { size: known }
+  // bzip2 takes longer to decode a second time than its content takes to be written and read.
+  return codec === 'bzip2' && forward.unpack === undefined ? undefined : { size: known }
+}
+
+/** What looks like a raw disk, as a file that somebody else makes of it; undefined where it is to be unpacked here. */
+function* unpackedInto(
+  content: ForwardStore,
+  {
+    store,
+    registry,
+    name,
+    request: { descriptor },
+  }: { readonly store: ByteStore; readonly registry: Registry; readonly name: string; readonly request: DecodeRequest },
+  unpackInto: NonNullable<ReadingForward['unpack']>,
+): Work<MemberFile | undefined> {
+  try {
+    const head = new Uint8Array(endLength)
+    const length = yield* settled(content.fetchUpTo(0, head))
+    const ends = { head: head.subarray(0, length), tail: new Uint8Array(length) }
+    if (!isRaw(new ProbedFile(content, registry, ends))) return undefined
+    const unpacked = yield* settled(
+      unpackInto({
+        name: content.name,
+        descriptor,
+        fetchUpTo: (position, target) => content.fetchUpTo(position, target),
+        get progress() {
+          return content.progress
+        },
+      }),
+    )
+    assertUnchanged(store)
+    // It may turn out to be something else, which is read where it is now.
+    const file: MemberFile = new MemberFile(new SourceStore(name, new RangeSource(unpacked), store), registry, () =>
+      isRaw(file) ? 'stream' : 'scratch',
+    )
+    return file
+  } finally {
+    content.stop()
   }
 }
 

@@ -4,7 +4,7 @@ import type { FileStore } from '../../block/file-store.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore } from '../../block/types.js'
-import type { Work } from '../../block/work.js'
+import type { Work, WorkProgress } from '../../block/work.js'
 import { corrupt, printable, type Label } from '../../errors.js'
 import { ForwardMiss } from './forward-miss.js'
 import { DecodeThread, slotLength, type DecodeRequest } from './thread.js'
@@ -28,7 +28,10 @@ const noBytes = new Uint8Array(0)
 export interface ForwardOptions {
   readonly name: string
   readonly request: DecodeRequest
-  /** Bytes of the content; undefined where only decoding shows it: {@link ForwardStore.survey} comes first then. */
+  /**
+   * Bytes of the content; undefined where only decoding shows it: {@link ForwardStore.survey} comes first then, or all
+   * of it is taken by {@link ForwardStore.fetchUpTo}.
+   */
   readonly size?: number
   /** Whether the size is a guess, and another one is no damage. */
   readonly guessed?: boolean
@@ -88,6 +91,12 @@ export class ForwardStore extends ReadOnlyStore {
     return this.#size
   }
 
+  /** How many compressed bytes there are, and how many of them were read. */
+  get progress(): WorkProgress {
+    const { start, end } = this.#options.request
+    return { done: Math.max(0, (this.#decoder?.position ?? end) - start), total: end - start }
+  }
+
   /** Whether it was unpacked after all. */
   get isUnpacked(): boolean {
     return this.#scratch !== undefined
@@ -100,7 +109,6 @@ export class ForwardStore extends ReadOnlyStore {
 
   /** Decodes everything once: afterwards the size is known, and that nothing is damaged. */
   *survey(): Work<void> {
-    const { start, end } = this.#options.request
     this.#restart()
     const last: Uint8Array[] = []
     let asked = false
@@ -113,7 +121,7 @@ export class ForwardStore extends ReadOnlyStore {
       // The end is not known yet: the last two pieces hold what is kept of it.
       if (this.#options.size === undefined) last.push(Uint8Array.from(this.#piece))
       if (last.length > 2) last.shift()
-      yield { done: Math.max(0, (this.#decoder?.position ?? 0) - start), total: end - start }
+      yield this.progress
     }
     if (this.#options.size === undefined) {
       const ends = Buffer.concat(last)
@@ -142,6 +150,15 @@ export class ForwardStore extends ReadOnlyStore {
     await fetched
   }
 
+  /**
+   * As {@link fetch}, where the size may not be known. @returns how many bytes of `target` were filled: fewer only where
+   * the content ends. Its size is known then, and that nothing is damaged.
+   */
+  async fetchUpTo(position: number, target: Uint8Array): Promise<number> {
+    if (this.#whole && position >= this.#size) return 0
+    return await this.#fill(position, target)
+  }
+
   /** @throws ImageError where the rest of the stream is damaged; ForwardMiss. */
   changed(): string | undefined {
     while (!this.#whole) {
@@ -164,15 +181,22 @@ export class ForwardStore extends ReadOnlyStore {
 
   async #fetch(before: Promise<void>, position: number, target: Uint8Array): Promise<void> {
     await before
-    for (let done = 0; done < target.length;) {
-      const rest = target.subarray(done)
-      const count = this.#copy(position + done, rest) || (await this.#decodeOn(position + done, rest))
-      if (count === undefined) throw this.#pastEnd()
-      done += count
-    }
+    if ((await this.#fill(position, target)) < target.length) throw this.#pastEnd()
     // Up to the end: who asks whether the rest of the stream is whole cannot wait for the pool.
     if (position + target.length === this.#size)
       while (!this.#whole && this.#decoder instanceof ZstdInPool) await this.#decodeOn(Infinity, noBytes)
+  }
+
+  /** @returns how many bytes of `target` there are. */
+  async #fill(position: number, target: Uint8Array): Promise<number> {
+    let done = 0
+    while (done < target.length) {
+      const rest = target.subarray(done)
+      const count = this.#copy(position + done, rest) || (await this.#decodeOn(position + done, rest))
+      if (count === undefined) break
+      done += count
+    }
+    return done
   }
 
   /**

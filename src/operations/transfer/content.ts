@@ -126,6 +126,11 @@ export class Content implements Disposable {
     this.#proof = parts.proof
   }
 
+  /** Whether there are checksums that only moving the content compares. */
+  get hasProof(): boolean {
+    return this.#proof !== undefined
+  }
+
   /** What the engine is to move. */
   get moving(): Omit<CopyOptions, 'target'> {
     const { threads, sparse, rate, signal, onProgress } = this.#options

@@ -1,5 +1,6 @@
 import type { Note } from '../../block/types.js'
-import { printable, targetError, usage, type ImageError } from '../../errors.js'
+import { aborted, isImageError, printable, targetError, usage, type ImageError } from '../../errors.js'
+import { RateLimit } from '../../engine/index.js'
 import { Registry } from '../../formats/registry.js'
 import type { PlatformChoice } from '../platform/choice.js'
 import type { ReadingForward } from '../../formats/member-file.js'
@@ -17,12 +18,13 @@ import { madeDifference, writeMadeRecord } from './made-record.js'
 import fs from '../../sys/host-fs.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
 import { choiceFor, platformFit, platformPacking, platformResult, type PlatformResult } from './for-platform.js'
-import { FileOutput } from './sink-file.js'
+import { FileOutput, leftOf } from './sink-file.js'
 import { namedTarget, outputOf, usualFormat, type TargetOutput } from './target-output.js'
 import { imageIdentity } from './identity.js'
 import type { ImageTarget } from './image-target.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
+import { UnpackedTarget } from './unpacked-target.js'
 import type { VolumeUsage } from './used-only.js'
 import { milliseconds } from '../../sys/clock.js'
 
@@ -177,6 +179,24 @@ function assertMade(path: string, facts: GivenFacts): void {
   )
 }
 
+function withUnpacking(
+  forward: ReadingForward | undefined,
+  unpacked: UnpackedTarget | undefined,
+): ReadingForward | undefined {
+  if (forward === undefined || unpacked === undefined) return forward
+  return { ...forward, unpack: (content) => unpacked.take(content) }
+}
+
+/** An interruption says what is left at the target, where something was begun there. */
+async function sayingLeft<T>(opening: Promise<T>, unpacked: UnpackedTarget | undefined): Promise<T> {
+  try {
+    return await opening
+  } catch (error) {
+    if (unpacked?.place === undefined || !isImageError(error) || error.kind !== 'aborted') throw error
+    throw aborted(error.message, { hint: leftOf(unpacked.place), cause: error })
+  }
+}
+
 class Conversion {
   readonly #source: Source
   readonly #output: Output
@@ -216,13 +236,16 @@ class Conversion {
     const choice = this.#choice
     const { session, upload, ifExists, records, uuid, time } = this.#options
     const { identity } = session ?? upload ?? {}
-    using content = await openContent(this.#source, this.#output.path, this.#format, {
+    using unpacked = this.#unpackedTarget()
+    const opening = openContent(this.#source, this.#output.path, this.#format, {
       ...this.#options,
+      forward: withUnpacking(this.#options.forward, unpacked),
       uuid: uuid ?? identity?.uuid,
       time: time ?? identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
       movesOnce: this.#movesOnce,
     })
+    using content = await sayingLeft(opening, unpacked)
     const facts = this.#begin(content)
     upload?.begin(content.shape.identity)
     const further = await this.#further()
@@ -235,6 +258,29 @@ class Conversion {
     } finally {
       for (const each of further) each[Symbol.dispose]()
     }
+  }
+
+  /**
+   * Where a stream whose size is not known is unpacked: a new raw file that is to hold all of it, as it is. What is
+   * verified is decoded a second time anyway.
+   */
+  #unpackedTarget(): UnpackedTarget | undefined {
+    const { forward, dryRun, verify, size, sparse, parent, snapshot, usedOnly, for: platform } = this.#options
+    const { session, records, ifExists, flush, rate, signal, onProgress } = this.#options
+    const { driver, options } = this.#format
+    const output = this.#output
+    const isNew = dryRun !== true && [session, records, ifExists].every((option) => option === undefined)
+    const isAsItIs = [size, sparse, parent, snapshot, usedOnly, platform].every((option) => option === undefined)
+    const isPlain = driver.plain === true && options['preallocation'] !== 'full'
+    if (!(output instanceof FileOutput) || !output.takesUnpacked || this.#source.isWhole !== true) return undefined
+    if (forward === undefined || !isNew || !isAsItIs || !isPlain || verify === true) return undefined
+    output.unpacked = new UnpackedTarget((source) => output.place([source]), {
+      flush,
+      rate: RateLimit.of(rate),
+      signal,
+      onProgress,
+    })
+    return output.unpacked
   }
 
   /** Whether the content is moved in this run, and not a second time. */

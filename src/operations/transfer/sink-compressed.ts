@@ -47,6 +47,7 @@ export function compressedTarget(path: string | undefined): CompressedTarget | u
 
 /** A compressed file as the target of a conversion. */
 export class CompressedOutput extends FileOutput {
+  override readonly takesUnpacked = false
   readonly #target: CompressedTarget
   readonly #options: SinkOptions & { readonly parent?: string }
 

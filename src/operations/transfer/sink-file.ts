@@ -21,7 +21,8 @@ import { packFile, unpacked, type PackingOptions } from './packed-file.js'
 import { proveEqual, readingBack, type Written } from './proof.js'
 import { runSink, type Output, type Sink, type SinkOptions, type SinkStepName } from './sink.js'
 import type { Step } from './step.js'
-import { checkTarget, TargetFiles, type TargetPlace } from './target.js'
+import { checkTarget, TargetFiles, type ReadFile, type TargetPlace, type WrittenFile } from './target.js'
+import type { UnpackedTarget } from './unpacked-target.js'
 
 /** What messages say of an image that was just written. */
 const newImage: Written = {
@@ -49,6 +50,8 @@ export interface FileSinkOptions {
   readonly container?: Container
   /** What an earlier run began, and what a later one can go on with. */
   readonly resume?: FileSession
+  /** The content, where it is written already. */
+  readonly written?: WrittenFile
 }
 
 /** Bytes. */
@@ -74,12 +77,12 @@ export class FileSink implements Disposable {
   #inner: FileStore | undefined
 
   /** @throws ImageError target; usage for options that do not go together. */
-  constructor({ format, place, shape, force, sources, modes, flush, container, resume }: FileSinkOptions) {
+  constructor({ format, place, shape, force, sources, modes, flush, container, resume, written }: FileSinkOptions) {
     const { driver, options } = format
     this.#format = format
     this.#container = container
     this.#resume = resume
-    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false, kept: resume })
+    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false, kept: resume, written })
     const { store } = this.#files
     try {
       if (container === undefined) this.writer = driver.create(store, shape, options, this.#files)
@@ -333,14 +336,19 @@ export function leftOf({ replaces }: TargetPlace): string {
     : 'The unfinished target was removed.'
 }
 
+type FileOutputOptions = InUseOptions & SinkOptions & { readonly resume?: FileSession }
+
 /** An image file of this computer as the target of a conversion. */
 export class FileOutput implements Output {
   readonly movesOnce: boolean = true
   readonly name: string
   readonly path: string
-  readonly #options: InUseOptions & SinkOptions & { readonly resume?: FileSession }
+  readonly #options: FileOutputOptions
+  /** Whether what the source was unpacked into can become the target. */
+  readonly takesUnpacked: boolean = true
+  unpacked: UnpackedTarget | undefined
 
-  constructor(path: string, options: InUseOptions & SinkOptions & { readonly resume?: FileSession }) {
+  constructor(path: string, options: FileOutputOptions) {
     this.name = path
     this.path = path
     this.#options = options
@@ -359,7 +367,7 @@ export class FileOutput implements Output {
   }
 
   /** Where it is to stand, when none of the files that are read has the place. */
-  place(sources: readonly ImageFile[]): TargetPlace {
+  place(sources: readonly ReadFile[]): TargetPlace {
     return checkTarget(this.path, this.#options.force === true, sources, this.#options)
   }
 
@@ -367,13 +375,22 @@ export class FileOutput implements Output {
     const { format, opened, disk, shape, parent, open } = content
     const { force, flush, verify, threads, resume, signal, onProgress } = this.#options
     const sources = [...opened.files, ...(parent?.opened.files ?? [])]
+    // Checksums over the content are taken while it is copied.
+    const written = content.hasProof ? undefined : this.unpacked?.of(disk)
     return new NewImage({
       format,
       place: this.place(sources),
+      written,
       force: force === true,
       sources,
       shape,
-      fill: { source: disk, copy: (writer, journal) => content.fill(writer, journal) },
+      fill: {
+        source: disk,
+        copy: async (writer, journal) =>
+          written === undefined
+            ? await content.fill(writer, journal)
+            : { bytesRead: disk.capacity, bytesWritten: written.written },
+      },
       resume,
       expected: verify === true ? { source: disk, open: verifyOptions(open, parent), threads } : undefined,
       unchanged: () => content.assertUnchanged(),

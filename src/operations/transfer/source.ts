@@ -8,7 +8,7 @@ import { aborted, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { firstContent } from '../change/content-search.js'
 import { OwnStore, type ReadableStore } from '../library/own-store.js'
-import { openDiskLater, openStoreLater, prepared } from '../open/opening.js'
+import { openDiskLater, openStoreLater, parseImageArgument, prepared } from '../open/opening.js'
 
 /** Where an image comes from: a path, a store of the program's own, or bytes that arrive once (standard input). */
 export type SourceInput = string | ReadableStore | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
@@ -19,6 +19,8 @@ export interface Source {
   readonly name: string
   /** Whether it arrives once, and may take long: what can be refused before it is read, is. */
   readonly arrives?: boolean
+  /** Whether its disk is all of what one file holds, and nothing is put together or cut out of it. */
+  readonly isWhole?: boolean
   /** Opens it with its chain; the caller owns the result. @throws ImageError */
   open(options: SourceOptions): Promise<OpenedImage> | OpenedImage
 }
@@ -35,6 +37,7 @@ export function sourceOf(given: SourceInput): Source {
   if (typeof given === 'string')
     return {
       name: given,
+      isWhole: parseImageArgument(given).partition === undefined,
       open: async (options) => await prepared(await openDiskLater(given, options, options), options),
     }
   if (!('input' in given))

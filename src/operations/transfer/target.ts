@@ -42,6 +42,9 @@ export interface TargetPlace {
   readonly mode?: number
 }
 
+/** What of a file that is read says whether another is the same. */
+export type ReadFile = Pick<ImageFile, 'path' | 'device' | 'inode'> & Partial<ImageFile>
+
 /**
  * Checks a target before anything is read. Nothing is made, and what stands there is not touched.
  * @param force whether an existing file may be replaced. @param sources the files being read, which never may.
@@ -51,7 +54,7 @@ export interface TargetPlace {
 export function checkTarget(
   path: string,
   force: boolean,
-  sources: readonly ImageFile[],
+  sources: readonly ReadFile[],
   options: InUseOptions = {},
 ): TargetPlace {
   refuseStreamName(path)
@@ -130,10 +133,18 @@ export interface KeptFiles {
   readonly keeps: boolean
 }
 
+/** A file in the target's folder, under a partial name, that holds what is to be written already. */
+export interface WrittenFile {
+  readonly present: string
+  /** The file is the caller's from now on: to be closed, and given its name or removed. */
+  leave(): FileStore
+}
+
 interface PartialOptions {
   readonly durable: boolean
   readonly mode: number
   readonly kept?: KeptFiles
+  readonly written?: WrittenFile
 }
 
 /** A file being written beside its place, under a name that no one takes for an image. */
@@ -149,18 +160,18 @@ class PartialFile implements Disposable {
   readonly #kept: KeptFiles | undefined
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
-  constructor(place: TargetPlace, folder: HeldFolder, { durable, mode, kept }: PartialOptions) {
+  constructor(place: TargetPlace, folder: HeldFolder, { durable, mode, kept, written }: PartialOptions) {
     this.place = place
     this.name = lastPart(place.path)
-    this.present = kept?.present(this.name) ?? partialName(this.name)
+    this.present = written?.present ?? kept?.present(this.name) ?? partialName(this.name)
     this.#kept = kept
     this.#folder = folder
     this.#replaced = place.replaces ? lockReplaced(place.path) : undefined
     const shown = inFolder(folder.path, this.present)
     const remakes = kept?.remakes === true && fs.existsSync(this.path)
-    this.store = remakes
-      ? FileStore.remake(this.path, durable, shown)
-      : FileStore.create(this.path, durable, shown, mode)
+    this.store =
+      written?.leave() ??
+      (remakes ? FileStore.remake(this.path, durable, shown) : FileStore.create(this.path, durable, shown, mode))
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
     } catch (cause) {
@@ -242,19 +253,22 @@ export class TargetFiles implements Disposable {
       durable,
       modes = sources.flatMap(({ mode }) => mode ?? []),
       kept,
+      written,
     }: {
       readonly force: boolean
       readonly sources: readonly ImageFile[]
       readonly durable: boolean
       readonly modes?: readonly number[]
       readonly kept?: KeptFiles
+      /** The image, where it is written already. */
+      readonly written?: WrittenFile
     },
   ) {
     this.#kept = kept
     this.#mode = commonMode(modes)
     this.#folder = new HeldFolder(folderPart(place.path))
     try {
-      this.#main = new PartialFile(place, this.#folder, { durable, mode: this.#mode, kept })
+      this.#main = new PartialFile(place, this.#folder, { durable, mode: this.#mode, kept, written })
     } catch (error) {
       this.#folder[Symbol.dispose]()
       throw error
