@@ -151,8 +151,8 @@ export class ForwardStore extends ReadOnlyStore {
   }
 
   /**
-   * As {@link fetch}, where the size may not be known. @returns how many bytes of `target` were filled: fewer only where
-   * the content ends. Its size is known then, and that nothing is damaged.
+   * As {@link fetch}, where the size may not be known. @returns how many bytes of `target` were filled: fewer only
+   * where the content ends. Its size is known then, and that nothing is damaged.
    */
   async fetchUpTo(position: number, target: Uint8Array): Promise<number> {
     if (this.#whole && position >= this.#size) return 0
