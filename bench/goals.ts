@@ -4,7 +4,7 @@ import path from 'node:path'
 import { backupRows } from './backup-rows.js'
 import { deviceRows, mountInputs, reflinkRows } from './device-rows.js'
 import { fileRows } from './file-rows.js'
-import { httpRows } from './http-rows.js'
+import { netRows } from './net-rows.js'
 import { incrementalRows } from './incremental-rows.js'
 import { imageRows, makeImages, makeInputs } from './image-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
@@ -180,7 +180,7 @@ try {
     save([await measure(row)])
   if (!options.quick) {
     for await (const row of servingRows()) save([resultOf(row)])
-    for await (const row of httpRows()) save([resultOf(row)])
+    for await (const row of netRows()) save([resultOf(row)])
     for await (const row of mountRows()) save([resultOf(row)])
     for await (const row of scaleRows()) save([row])
   }

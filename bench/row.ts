@@ -31,8 +31,8 @@ Runs every row that vdisk has a goal for against its best peer, and writes bench
 --real-time  runs everything at real-time priority (root), on a machine that others use meanwhile`)
   process.exit(0)
 }
-// Certificates that Node is to load as it starts have nothing to do with what is measured.
-delete process.env['NODE_EXTRA_CA_CERTS']
+// Certificates that are loaded at the start have nothing to do with what is measured.
+for (const name of ['NODE_EXTRA_CA_CERTS', 'AWS_CA_BUNDLE']) Reflect.deleteProperty(process.env, name)
 export const options = given
 export const rounds = Number(given.runs)
 export const dataSize = Number(given.size) * 1048576

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
-import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
-import { listening } from './ports.js'
+import { listening, type Ending } from './ports.js'
 
 const sector = 512
 const mostPages = 4 * 1024 * 1024
@@ -41,7 +40,7 @@ export interface AzureServer {
 const rangesAtOnce = 3
 
 /** The rules of Azure's page blobs, over memory: leases, versions, checksums, aligned ranges, page lists in parts. */
-export async function azureServer(t: TestContext): Promise<AzureServer> {
+export async function azureServer(t: Ending): Promise<AzureServer> {
   const blobs = new Map<string, ServedBlob>()
   const requests: AzureRequest[] = []
   const server = http.createServer((request, response) => {

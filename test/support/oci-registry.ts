@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
-import { freePort } from './ports.js'
+import { freePort, type Ending } from './ports.js'
 import { isInstalled } from './tools.js'
 
 /** Why there can be no registry, or no other program to speak with it; undefined where there can. */
@@ -13,7 +12,7 @@ export const registryMissing = (): string | undefined =>
     : skipReason('docker-registry or skopeo is not installed')
 
 /** Debian's registry on a free port of this machine. @returns `127.0.0.1:PORT`. */
-export async function ociRegistry(t: TestContext, folder: string): Promise<string> {
+export async function ociRegistry(t: Ending, folder: string): Promise<string> {
   const host = `127.0.0.1:${await freePort()}`
   const config = join(folder, 'registry.yml')
   fs.writeFileSync(

@@ -4,10 +4,13 @@ import type { TestContext } from 'node:test'
 /** A server; one of HTTP is closed together with its connections. */
 type Listener = Server & { closeAllConnections?(): void }
 
+/** What ends a server: a test, or what else has an end. */
+export type Ending = Pick<TestContext, 'after'>
+
 const loopback = '127.0.0.1'
 
 /** Has a server listen at a free port of the loopback interface until the test is over. @returns the port. */
-export async function listening(t: TestContext, server: Listener): Promise<number> {
+export async function listening(t: Ending, server: Listener): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, loopback, resolve))
   t.after(() => {
     server.closeAllConnections?.()

@@ -2,10 +2,9 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
 import { program } from './cli.js'
-import { freePort } from './ports.js'
+import { freePort, type Ending } from './ports.js'
 import { isInstalled } from './tools.js'
 
 const server = '/usr/sbin/sshd'
@@ -38,7 +37,7 @@ interface SshdOptions {
 }
 
 /** A server of OpenSSH on a free port of this machine, with keys of its own. */
-export async function sshd(t: TestContext, folder: string, options: SshdOptions = {}): Promise<Sshd> {
+export async function sshd(t: Ending, folder: string, options: SshdOptions = {}): Promise<Sshd> {
   const [port, at] = [await freePort(), (name: string) => join(folder, name)]
   for (const key of ['host-key', 'user-key'])
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at(key)])

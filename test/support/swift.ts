@@ -3,9 +3,8 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
-import { freePort } from './ports.js'
+import { freePort, type Ending } from './ports.js'
 
 const programs = ['swift-proxy-server', 'swift-account-server', 'swift-container-server', 'swift-object-server']
 const missing = [...programs, 'memcached'].find((name) => !fs.existsSync(`/usr/bin/${name}`))
@@ -26,7 +25,7 @@ export interface Swift {
 }
 
 /** Starts Swift on the loopback interface, over a folder whose filesystem has extended attributes. */
-export async function swift(t: TestContext, folder: string): Promise<Swift> {
+export async function swift(t: Ending, folder: string): Promise<Swift> {
   const at = (name: string): string => join(folder, name)
   const user = userInfo().username
   fs.mkdirSync(at('data/d1'), { recursive: true })
@@ -99,7 +98,7 @@ export async function swift(t: TestContext, folder: string): Promise<Swift> {
 }
 
 /** A server that is ended with the test. */
-function start(t: TestContext, program: string, args: readonly string[], folder: string): ChildProcess {
+function start(t: Ending, program: string, args: readonly string[], folder: string): ChildProcess {
   const log = fs.openSync(join(folder, `${program}.log`), 'a')
   const child = spawn(`/usr/bin/${program}`, args, {
     stdio: ['ignore', log, log],
