@@ -5,8 +5,12 @@ import { UnderWay } from '../../sys/under-way.js'
 import { answerText, PassingFailure } from '../http/request.js'
 import type { RegistryWriter } from './registry-writer.js'
 
-/** What is sent by one request, in bytes; registries want at least 5 MiB. What is shorter is sent at once. */
-const chunkLength = 16 * 1024 * 1024
+/**
+ * What is sent by one request at most, in bytes; registries want at least 5 MiB, and flush each to the medium. The
+ * first is shorter, so that sending begins early. What is shorter than that is sent at once.
+ */
+const chunkLength = 64 * 1024 * 1024
+const firstLength = 16 * 1024 * 1024
 
 /**
  * A blob that is sent in chunks, one after the other, while the next is filled (OCI Distribution 1.1, "Pushing a blob
@@ -38,7 +42,7 @@ export class BlobUpload {
       const location = locationIn(writer, answer, writer.base)
       if (location === undefined) throw noPlace(writer)
       const least = Number(answer.headers['oci-chunk-min-length'] ?? 0)
-      if (least > chunkLength)
+      if (least > firstLength)
         throw targetError('E_WRITE', `${writer.label}: the registry wants chunks of ${least} bytes, which is too much`)
       return new BlobUpload(writer, location)
     })
@@ -48,11 +52,12 @@ export class BlobUpload {
   async write(bytes: Uint8Array): Promise<void> {
     this.#hash.update(bytes)
     for (let done = 0; done < bytes.length;) {
-      const piece = bytes.subarray(done, done + chunkLength - this.#filled)
+      const most = this.#sent === 0 ? firstLength : chunkLength
+      const piece = bytes.subarray(done, done + most - this.#filled)
       this.#buffer.set(piece, this.#filled)
       this.#filled += piece.length
       done += piece.length
-      if (this.#filled === chunkLength) await this.#send()
+      if (this.#filled === most) await this.#send()
     }
   }
 
