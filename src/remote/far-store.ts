@@ -61,7 +61,7 @@ export class FarStore extends ReadOnlyStore {
   readonly notes: readonly Note[]
   /** Which of several disks in it is meant, where opening it showed that. */
   readonly member: string | undefined
-  readonly underWay = underWay
+  readonly underWay: number
   readonly holeAt?: ByteStore['holeAt']
   readonly changed?: ByteStore['changed']
   readonly #thread: ThreadCalls<FarRequest, FarAnswer>
@@ -90,10 +90,11 @@ export class FarStore extends ReadOnlyStore {
     this.#longest = longest
     this.#silent = silent
     const head = new SharedArrayBuffer(headLength)
-    this.#thread = new ThreadCalls(program, { ...data, head }, { name, answerLength, silent })
+    this.#thread = new ThreadCalls(program, { ...data, head }, { name, answerLength, silent, takesLists: true })
     const { facts } = this.#thread.started(longestStart)
     if (facts === undefined) throw new Error(`${name}: the thread did not describe the file`)
     this.size = facts.size
+    this.underWay = facts.underWay ?? underWay
     this.#isToBeClosed = facts.isToBeClosed === true
     this.notes = facts.notes
     this.member = facts.member

@@ -12,6 +12,8 @@ export interface FarFacts {
   /** Whether `runs` and `changed` are answered. */
   readonly knowsHoles?: boolean
   readonly knowsChange?: boolean
+  /** Bytes that are best under way at once, where the usual is too little. */
+  readonly underWay?: number
   /** Whether something outlives the thread that is not closed. */
   readonly isToBeClosed?: boolean
   /** Which of several disks in it is meant. */
@@ -36,6 +38,8 @@ export type FarRequest =
   | { readonly kind: 'runs'; readonly offset: number }
   | { readonly kind: 'changed' }
   | { readonly kind: 'close' }
+
+type Numbered = FarRequest & { readonly id: number }
 
 export interface FarAnswer extends ThreadAnswer {
   readonly facts?: FarFacts
@@ -64,7 +68,7 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
   if (port === null) throw new Error('this file runs as a worker thread only')
   const { head, control, answer, ...data } = workerData as ThreadStart & { readonly head: SharedArrayBuffer }
   const { reply, failed } = answering(port, { control, answer })
-  const report = (request: FarRequest & { readonly id: number }, result: FarAnswer): void => {
+  const report = (request: Numbered, result: FarAnswer): void => {
     if (request.kind !== 'read' || request.state === undefined) {
       reply(request.id, result)
       return
@@ -75,11 +79,12 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
   }
   open(data, new Uint8Array(head)).then(
     (reader) => {
-      port.on('message', (request: FarRequest & { readonly id: number }) => {
-        perform(reader, request).then(
-          (result) => report(request, result),
-          (error: unknown) => report(request, failed(error)),
-        )
+      port.on('message', (message: Numbered | readonly Numbered[]) => {
+        for (const request of Array.isArray(message) ? (message as readonly Numbered[]) : [message as Numbered])
+          perform(reader, request).then(
+            (result) => report(request, result),
+            (error: unknown) => report(request, failed(error)),
+          )
       })
       reply(0, { facts: { ...reader.facts, isToBeClosed: reader.close !== undefined } } satisfies FarAnswer)
     },
@@ -90,7 +95,7 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
   )
 }
 
-async function perform(reader: FarReader, request: FarRequest & { readonly id: number }): Promise<FarAnswer> {
+async function perform(reader: FarReader, request: Numbered): Promise<FarAnswer> {
   switch (request.kind) {
     case 'read': {
       const { id, offset, length, buffer, start, state } = request

@@ -26,6 +26,8 @@ interface CallOptions {
   readonly answerLength: number
   /** The error when the thread does not answer in time. */
   readonly silent: () => Error
+  /** Whether the thread takes lists: what is asked for in one turn of this thread is sent together. */
+  readonly takesLists?: boolean
 }
 
 /**
@@ -39,13 +41,17 @@ export class ThreadCalls<Request extends object, Answer extends ThreadAnswer> {
   readonly #answer: Uint8Array
   readonly #silent: () => Error
   readonly #waiting = new Map<number, Waiting>()
+  readonly #takesLists: boolean
+  /** What was asked for in this turn, and is not sent yet. */
+  #asked: (Request & { readonly id: number })[] = []
   #nextId = 1
 
   /** @param file the thread's program. @param data what it is started with, besides {@link ThreadStart}. */
-  constructor(file: URL, data: object, { name, answerLength, silent }: CallOptions) {
+  constructor(file: URL, data: object, { name, answerLength, silent, takesLists = false }: CallOptions) {
     const answer = new SharedArrayBuffer(answerLength)
     this.#answer = new Uint8Array(answer)
     this.#silent = silent
+    this.#takesLists = takesLists
     this.#worker = new Worker(file, { workerData: { ...data, control: this.#words.buffer, answer } })
     this.#worker.unref()
     this.#worker.on('message', (reply: Answer & { readonly id: number }) => this.#settle(reply))
@@ -76,13 +82,19 @@ export class ThreadCalls<Request extends object, Answer extends ThreadAnswer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size === 0) this.#worker.ref()
       this.#waiting.set(id, { resolve, reject })
-      this.send(request, id)
+      if (!this.#takesLists) this.send(request, id)
+      else if (this.#asked.push({ id, ...request }) === 1) setImmediate(() => this.#sendAsked())
     })
   }
 
   /** A request whose answer is had in another way. */
   send(request: Request, id = 0): void {
     this.#worker.postMessage({ id, ...request })
+  }
+
+  #sendAsked(): void {
+    if (this.#asked.length > 0) this.#worker.postMessage(this.#asked)
+    this.#asked = []
   }
 
   terminate(): void {

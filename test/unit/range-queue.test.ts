@@ -21,7 +21,12 @@ function queueOf(connections: number): {
     })
   })
   const add = (offset: number, urgent = false): void =>
-    queue.add({ offset: offset * mebibyte, target: new Uint8Array(mebibyte), settle: () => undefined }, urgent)
+    queue.add({
+      offset: offset * mebibyte,
+      target: new Uint8Array(mebibyte),
+      isUrgent: urgent,
+      settle: () => undefined,
+    })
   const finish = async (): Promise<void> => {
     open.shift()?.()
     await new Promise((resolve) => setImmediate(resolve))

@@ -2,17 +2,28 @@ import type { IncomingMessage } from 'node:http'
 import type { Note } from '../../block/types.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { corrupt, unsupported, type Label } from '../../errors.js'
+import { milliseconds } from '../../sys/clock.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress, Signer } from './address.js'
 import type { FarFacts, FarReader } from '../far-thread.js'
 import { headLength, type ReaderOptions } from './reader-options.js'
 import { firstBehind, type StoredRun } from './stored-runs.js'
+import { DirectRanges } from './direct-ranges.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
 import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
 import { again, fill, PassingFailure, pieces, Requester, scatter, type FollowedAddress } from './request.js'
 
 /** As many runs as an answer has room for. */
 const mostRuns = 2048
+
+/** How long connecting and the first answer take over a long line, in milliseconds; and what is under way then. */
+const longDelay = 60
+const farUnderWay = 72 * 1024 * 1024
+/**
+ * Ranges from this length on are asked for past Node's http, in bytes. What is urgent is not: its connection is there,
+ * and has the window of one that was used.
+ */
+const leastDirect = 256 * 1024
 
 type ScratchStore = ReturnType<typeof createScratchStore>
 
@@ -30,6 +41,7 @@ export class RangeReader implements FarReader, Disposable {
   readonly #version: FileVersion | undefined
   readonly #scratch: ScratchStore | undefined
   readonly #queue: RangeQueue
+  readonly #direct: DirectRanges
   #resolving: Promise<void> | undefined
 
   /** See {@link RangeReader.open}. */
@@ -44,7 +56,11 @@ export class RangeReader implements FarReader, Disposable {
     },
   ) {
     this.#requester = requester
-    this.#queue = new RangeQueue(requester.connections, (ranges) => this.#ask(ranges))
+    const { underWay = 0 } = found.facts
+    // Over a long line a second request goes out while the first is answered.
+    const each = underWay > 0 && requester.connections > 1 ? 2 : 1
+    this.#queue = new RangeQueue(each * requester.connections, (ranges) => this.#ask(ranges))
+    this.#direct = new DirectRanges(requester.milliseconds, requester.connections)
     this.#at = found.at
     this.facts = found.facts
     this.#version = found.version
@@ -68,13 +84,15 @@ export class RangeReader implements FarReader, Disposable {
     try {
       return await again(label, { isFirst: true }, async () => {
         const headers = { Range: `bytes=0-${headLength - 1}` }
+        const start = milliseconds()
         const { answer, at } = await requester.follow(requester.start, headers)
+        const isFar = milliseconds() - start >= longDelay
         const encoding = answer.headers['content-encoding']
         if (encoding !== undefined && encoding !== 'identity') {
           answer.destroy()
           throw unsupported('E_HTTP_ENCODING', `${label}: the server sends it encoded (${encoding}), not as it is`)
         }
-        if (answer.statusCode === 206) return await openByRanges(requester, at, answer, head)
+        if (answer.statusCode === 206) return await openByRanges(requester, at, answer, { head, isFar })
         if (answer.statusCode === 200) return await openWhole(requester, at, answer)
         if (answer.statusCode === 416 && sizeOfUnsatisfied(answer.headers['content-range']) === 0) {
           answer.resume()
@@ -90,6 +108,7 @@ export class RangeReader implements FarReader, Disposable {
 
   [Symbol.dispose](): void {
     this.#scratch?.[Symbol.dispose]()
+    this.#direct.close()
     this.#requester[Symbol.dispose]()
   }
 
@@ -149,7 +168,7 @@ export class RangeReader implements FarReader, Disposable {
         if (error === undefined) resolve()
         else reject(error)
       }
-      this.#queue.add({ offset, target, settle }, isUrgent)
+      this.#queue.add({ offset, target, isUrgent, settle })
     })
   }
 
@@ -166,7 +185,12 @@ export class RangeReader implements FarReader, Disposable {
   /** @param left loses what has come: what fails is asked for again from there on. */
   async #request(left: WantedRange[]): Promise<void> {
     const { label } = this.#requester
-    await again(label, {}, async () => {
+    const onFailure = (): void => {
+      this.#queue.slower()
+      // The server may take no more connections than there are.
+      this.#direct.closeIdle()
+    }
+    await again(label, { onFailure }, async () => {
       const [first, last] = [left[0], left.at(-1)]
       if (first === undefined || last === undefined) return
       const { offset } = first
@@ -174,6 +198,7 @@ export class RangeReader implements FarReader, Disposable {
       const headers: Record<string, string> = { Range: `bytes=${offset}-${offset + length - 1}` }
       if (this.#version !== undefined) headers[this.#version.header] = this.#version.value
       const at = this.#at
+      if (await this.#askDirectly(at.url, headers, { offset, length, left })) return
       const answer = await this.#requester.send(at.url, { headers })
       const { statusCode = 0 } = answer
       if (statusCode === 206) {
@@ -200,6 +225,28 @@ export class RangeReader implements FarReader, Disposable {
       }
       await this.#requester.refuse(answer)
     })
+  }
+
+  /**
+   * Asks for ranges past Node's http.
+   * @returns whether they are there; false: nothing was had, and Node's http finds out why.
+   * @throws PassingFailure, where the connection broke.
+   */
+  async #askDirectly(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    { offset, length, left }: { readonly offset: number; readonly length: number; readonly left: WantedRange[] },
+  ): Promise<boolean> {
+    if (length < leastDirect || left[0]?.isUrgent === true || !this.#direct.isToBeTried()) return false
+    const all = await this.#requester.directHeaders(url, headers)
+    if (all === undefined) return false
+    // There are no more connections at once than were allowed.
+    this.#requester.closeIdle()
+    const etag = this.#version?.header === 'If-Match' ? this.#version.value : undefined
+    const outcome = await this.#direct.ask(url, all, { offset, length, size: this.facts.size, etag }, left)
+    if (outcome === 'silent') throw new PassingFailure('the server does not answer', { way: 'silent' })
+    if (outcome === 'lost') throw new PassingFailure('the server closed the connection', { way: 'lost' })
+    return outcome === 'done'
   }
 
   /** Follows the address that was typed once more, for all requests. */
@@ -240,7 +287,7 @@ async function openByRanges(
   requester: Requester,
   at: FollowedAddress,
   answer: IncomingMessage,
-  head: Uint8Array,
+  { head, isFar }: { readonly head: Uint8Array; readonly isFar: boolean },
 ): Promise<RangeReader> {
   const { label } = requester
   const range = contentRange(answer.headers['content-range'])
@@ -256,7 +303,7 @@ async function openByRanges(
   await fill(answer, head.subarray(0, length))
   const version = versionOf(answer.headers)
   const notes = version === undefined ? [versionNote(label)] : []
-  const facts = { size: range.size, notes, headLength: length }
+  const facts = { size: range.size, notes, headLength: length, underWay: isFar ? farUnderWay : undefined }
   const stored = await storedRuns(requester, at, answer, range.size)
   return new RangeReader(requester, { at, version, stored, facts: { ...facts, knowsHoles: stored !== undefined } })
 }

@@ -10,7 +10,7 @@ import {
   type ImageError,
   type Label,
 } from '../../errors.js'
-import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer } from './address.js'
+import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer, type UnsignedRequest } from './address.js'
 import { retryAfter } from './answer.js'
 import { ProxyRefusal, throughProxy, TunnelAgent } from './proxied.js'
 import { proxyFor, type Proxies } from './proxies.js'
@@ -122,6 +122,11 @@ export class Requester implements Disposable {
     return this.#connections
   }
 
+  /** How long a server may keep silent, in milliseconds. */
+  get milliseconds(): number {
+    return this.#milliseconds
+  }
+
   /** The address that was typed. */
   get start(): FollowedAddress {
     return { url: new URL(this.#address.url), isRedirected: false }
@@ -149,10 +154,7 @@ export class Requester implements Disposable {
    * @returns its answer, whose body is to be read or thrown away. @throws PassingFailure; what a signer throws.
    */
   async send(url: URL, { method = 'GET', headers = {}, body, signal }: RequestParts = {}): Promise<IncomingMessage> {
-    const isOwn = new URL(this.#address.url).origin === url.origin
-    const plain = { ...(isOwn ? this.#own : {}), 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...headers }
-    const signer = isOwn ? await this.#loadedSigner() : undefined
-    const signed = await signer?.sign({ method, url, headers: plain, body })
+    const all = await this.#headersFor({ method, url, headers, body })
     const length = body === undefined ? {} : { 'Content-Length': String(body.length) }
     return await new Promise((resolve, reject) => {
       const { agent, way } = this.#way(url)
@@ -160,7 +162,7 @@ export class Requester implements Disposable {
         method,
         agent,
         ...way,
-        headers: { ...plain, ...signed, ...length, ...(way.headers as http.OutgoingHttpHeaders | undefined) },
+        headers: { ...all, ...length, ...(way.headers as http.OutgoingHttpHeaders | undefined) },
         timeout: this.#milliseconds,
         signal,
       })
@@ -169,6 +171,31 @@ export class Requester implements Disposable {
       request.on('error', (error: NodeJS.ErrnoException) => reject(brokenConnection(error)))
       request.end(body)
     })
+  }
+
+  /** What a GET is sent with; undefined where it goes through a proxy. @throws what a signer throws. */
+  async directHeaders(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Readonly<Record<string, string>> | undefined> {
+    return proxyFor(url, this.#proxies) === undefined
+      ? await this.#headersFor({ method: 'GET', url, headers })
+      : undefined
+  }
+
+  /** Closes connections that nothing is asked of. */
+  closeIdle(): void {
+    for (const { freeSockets } of [this.#agents.http, this.#agents.https])
+      for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+  }
+
+  /** Credentials go to the server that was named alone. */
+  async #headersFor(request: UnsignedRequest): Promise<Readonly<Record<string, string>>> {
+    const isOwn = new URL(this.#address.url).origin === request.url.origin
+    const own = isOwn ? this.#own : {}
+    const headers = { ...own, 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...request.headers }
+    const signer = isOwn ? await this.#loadedSigner() : undefined
+    return { ...headers, ...(await signer?.sign({ ...request, headers })) }
   }
 
   /**
