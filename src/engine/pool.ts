@@ -9,6 +9,7 @@ import { PoolTasks } from './pool-task.js'
 import { runTaskAsync, type Task, type TaskContent, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
 import { allowedThreads } from '../sys/allowance.js'
+import { workerHeap } from '../sys/worker-heap.js'
 
 /**
  * A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the
@@ -33,12 +34,6 @@ export function makeSlots(count: number, chunkLength: number, withBase: boolean)
     half,
   }))
 }
-
-/**
- * A worker's own heap stays far below this. The limit makes V8 collect what zlib returns for each unit: Node 24 lets
- * a worker of no limit keep 50 MiB of it.
- */
-const resourceLimits = { maxOldGenerationSizeMb: 64 }
 
 /** Threads worth having for work bound by the processor. */
 export function defaultThreads(): number {
@@ -122,7 +117,7 @@ export class TaskPool implements AsyncDisposable {
     const index = this.#workers.length
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { codecs: codecModules() } satisfies WorkerSetup,
-      resourceLimits,
+      resourceLimits: workerHeap,
     })
     worker.on('message', (reply: WorkerReply) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(index, error))

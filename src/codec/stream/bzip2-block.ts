@@ -2,12 +2,16 @@ import { corrupt } from '../../errors.js'
 import { bitsFrom, blockMagic, endMagic, magicBits, standsAt } from './bzip2-scan.js'
 import { decodeBzip2 } from './bzip2.js'
 import { Input } from './input.js'
+import { decodedPieceLength } from './library-stream.js'
 
 /** Bytes of a file that hold one block of bzip2 and the magic that follows it, at whatever bits these begin. */
 export interface BlockBytes {
   readonly position: number
   readonly length: number
 }
+
+/** Of this thread: a block is decoded to its end before the next, and blocks are as small as 100000 bytes. */
+let piece: Uint8Array | undefined
 
 /** Where the bytes of a block are. @param start the first bit of its magic. @param end of the magic behind it. */
 export function bytesOfBlock(start: number, end: number): BlockBytes {
@@ -17,7 +21,8 @@ export function bytesOfBlock(start: number, end: number): BlockBytes {
 
 /**
  * The content of one block, decoded as the only one of a stream: its checksum is then that of the stream. The memory of
- * a piece is used again. @param level how large it may be. @throws ImageError corrupt E_COMPRESSED, E_TRUNCATED.
+ * a piece is used again, also for the next block. @param level how large it may be. @throws ImageError corrupt
+ * E_COMPRESSED, E_TRUNCATED.
  */
 export function* decodeBzip2Block(stored: Uint8Array, level: number): Generator<Uint8Array> {
   const stream = asStream(stored, level)
@@ -27,7 +32,7 @@ export function* decodeBzip2Block(stored: Uint8Array, level: number): Generator<
     0,
     stream.length,
   )
-  yield* decodeBzip2(input)
+  yield* decodeBzip2(input, undefined, (piece ??= new Uint8Array(decodedPieceLength)))
 }
 
 /** A stream of one block. @throws ImageError corrupt E_COMPRESSED where no block is there. */

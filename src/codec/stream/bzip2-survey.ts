@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { DescriptorRange } from '../../block/file-range.js'
 import type { Work } from '../../block/work.js'
 import { allowedThreads } from '../../sys/allowance.js'
+import { workerHeap } from '../../sys/worker-heap.js'
 import type { Bzip2Blocks } from './bzip2-scan.js'
 
 /** What the threads of a survey share. */
@@ -31,7 +32,10 @@ export function* surveyBzip2(file: DescriptorRange, blocks: Bzip2Blocks): Work<I
   const numbers = new Int32Array(new SharedArrayBuffer(counters.count * 4))
   const input: SurveyInput = { file, blocks, lengths, numbers }
   const threads = Array.from({ length: Math.min(allowedThreads(), mostThreads, count) }, () => {
-    const worker = new Worker(new URL('./bzip2-survey-thread.js', import.meta.url), { workerData: input })
+    const worker = new Worker(new URL('./bzip2-survey-thread.js', import.meta.url), {
+      workerData: input,
+      resourceLimits: workerHeap,
+    })
     worker.on('error', () => Atomics.store(numbers, counters.failed, 1))
     return worker
   })

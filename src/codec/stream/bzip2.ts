@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is checked against the length of its table */
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import type { Input } from './input.js'
-import { decodedBy } from './library-stream.js'
+import { decodedBy, decodedPieceLength } from './library-stream.js'
 import type { StreamCodec } from './types.js'
 
 /** bzip2: streams of blocks, one stream behind the other, then zeros or nothing. */
@@ -9,15 +9,17 @@ export const bzip2Stream: StreamCodec = { id: 'bzip2', decode: (input) => decode
 
 const blockMagic = { high: 0x314159, low: 0x265359 } as const
 const endMagic = { high: 0x177245, low: 0x385090 } as const
-const pieceLength = 1048576
 /** Symbols between two changes of the Huffman table. */
 const groupLength = 50
 const longestCode = 20
 
-/** @param library decodes whole streams; null: JavaScript does. */
+/**
+ * @param library decodes whole streams; null: JavaScript does. @param piece memory of the pieces.
+ */
 export function* decodeBzip2(
   input: Input,
   library: OpenLibraryStream | null = streamLibraries().bzip2 ?? null,
+  piece: Uint8Array = new Uint8Array(decodedPieceLength),
 ): Generator<Uint8Array> {
   for (let streams = 0; ; streams++) {
     if (streams > 0) {
@@ -30,11 +32,11 @@ export function* decodeBzip2(
     if (!/^BZh[1-9]$/.test(header)) throw input.damaged('no bzip2 stream begins here', start)
     if (library !== null) {
       input.position = start
-      yield* decodedBy(library, input, 'a bzip2 stream')
+      yield* decodedBy(library, input, 'a bzip2 stream', piece)
       continue
     }
     const bits = new Bits(input)
-    const block = new Block(bits, Number(header[3]) * 100000)
+    const block = new Block(bits, Number(header[3]) * 100000, piece)
     let combined = 0
     for (;;) {
       const high = bits.take(24)
@@ -162,13 +164,14 @@ class Block {
   readonly #size: number
   readonly #vector: Uint32Array
   readonly #starts = new Uint32Array(256)
-  readonly #piece = new Uint8Array(pieceLength)
+  readonly #piece: Uint8Array
   #length = 0
   #origin = 0
   #randomised = false
 
-  constructor(bits: Bits, size: number) {
+  constructor(bits: Bits, size: number, piece: Uint8Array) {
     this.#bits = bits
+    this.#piece = piece
     this.#size = size
     this.#vector = new Uint32Array(size)
   }

@@ -2,17 +2,22 @@ import type { LibraryStream } from '../../sys/stream-libraries.js'
 import { unsupported } from '../../errors.js'
 import type { Input } from './input.js'
 
-const pieceLength = 1048576
+/** Bytes of a piece. */
+export const decodedPieceLength = 1048576
 /** Of compressed bytes that a library is given at a time. */
 const sliceLength = 65536
 
 /**
  * The content of one stream that a library decodes, from where the input stands; leaves the input behind its last
- * byte. @param what for messages: `an xz stream`. @throws ImageError corrupt E_COMPRESSED, E_TRUNCATED; unsupported
- * E_CODEC.
+ * byte. @param what for messages: `an xz stream`. @param target memory of the pieces. @throws ImageError corrupt
+ * E_COMPRESSED, E_TRUNCATED; unsupported E_CODEC.
  */
-export function* decodedBy(open: () => LibraryStream, input: Input, what: string): Generator<Uint8Array> {
-  const target = new Uint8Array(pieceLength)
+export function* decodedBy(
+  open: () => LibraryStream,
+  input: Input,
+  what: string,
+  target: Uint8Array = new Uint8Array(decodedPieceLength),
+): Generator<Uint8Array> {
   using stream = open()
   let filled = 0
   for (;;) {
