@@ -190,7 +190,7 @@ const loaders: readonly GuestCase[] = [
     { cut: 'kernel' },
     { platform: 'qemu', finds: ['blocks L-KERNEL-DAMAGED'], starts: bios('nvme') },
   ),
-  mendable(
+  blocked(
     'a menu that looks for another filesystem',
     btrfsDracut,
     { searched: ids.root },

@@ -67,7 +67,7 @@ function kernelDamaged({ entry, kernel, image, version }: StartedKernel, report:
       where: kernel.path,
       found: image.damage,
       wanted: 'a whole kernel',
-      why: `the boot loader stops at it (${entryText(entry)})`,
+      why: `the boot loader stops at it, or the machine restarts (${entryText(entry)})`,
       remedy: { kind: 'inside-guest', text: `Install the package of the kernel ${version ?? ''} again.` },
     })
   else if (image?.unknown === true) report.skip(`the kernel ${kernel.path}`, 'it is in no format that is known', true)
