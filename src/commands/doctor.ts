@@ -10,6 +10,11 @@ import type { DoctorPageOptions, DoctorResult } from '../operations/doctor/docto
 
 const { compress, flush, threads, sparse } = copyFlags
 
+/** Where the mended disk is to be is asked only of who mends. */
+const mending: NonNullable<Interfaces.FlagInput[string]['relationships']> = [
+  { type: 'some', flags: ['mend', 'mend-initramfs'] },
+]
+
 type MendFlags = Interfaces.InferredFlags<typeof Doctor.flags>
 
 export default class Doctor extends BaseCommand {
@@ -29,6 +34,12 @@ export default class Doctor extends BaseCommand {
     allocated. With --output the mended disk is a new image; with --in-place IMAGE itself is changed; --dry-run lists
     every range of bytes, old and new. The disk is looked at again as it is then, and what is left is listed.
     Filesystems that were not left in order, and systems that sleep, are not changed.
+
+    --mend-initramfs puts the drivers that the controllers of the platform need, and that the guest has in
+    /lib/modules, behind the initramfs of the kernel that starts: an archive with the modules, what they need, and the
+    lists that udev finds them in. The file grows, in free blocks of ext4 where its own have no room; nothing else
+    changes. Alone, it leaves the configuration as it is; with --mend, both are mended. A later update of the
+    initramfs in the guest makes the file anew: then add the modules there too.
   `)
   static override examples = [
     { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
@@ -49,6 +60,10 @@ export default class Doctor extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> server.vhdx --mend --output mended.vhdx',
     },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.qcow2 --for gce --json' },
+    {
+      description: 'Add the drivers that KVM needs to its initramfs, in a copy',
+      command: '<%= config.bin %> <%= command.id %> server.vmdk --for proxmox --mend-initramfs --output mended.qcow2',
+    },
   ]
   static override args = { image: string({ required: true, description: 'the image to look into' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
@@ -57,13 +72,17 @@ export default class Doctor extends BaseCommand {
     for: stringFlag({ helpValue: 'PLATFORM', summary: 'where it is to start (see vdisk platforms)' }),
     html: stringFlag({ helpValue: 'FILE', summary: 'also write the page of inspect with the findings on it' }),
     mend: boolean({ exclusive: ['html'], summary: 'mend what can be mended here' }),
+    'mend-initramfs': boolean({
+      exclusive: ['html'],
+      summary: "put drivers that the platform's controllers need behind the initramfs",
+    }),
     output: stringFlag({
       helpValue: 'FILE',
-      dependsOn: ['mend'],
+      relationships: mending,
       exclusive: ['in-place'],
       summary: 'the new image, which is mended',
     }),
-    'in-place': boolean({ dependsOn: ['mend'], summary: 'change IMAGE itself' }),
+    'in-place': boolean({ relationships: mending, summary: 'change IMAGE itself' }),
     ...formatFlags,
     ...writeFlags,
     compress,
@@ -75,7 +94,7 @@ export default class Doctor extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Doctor)
-    if (flags.mend) {
+    if (flags.mend || flags['mend-initramfs']) {
       await this.#mend(args.image, flags)
       return
     }
@@ -98,6 +117,10 @@ export default class Doctor extends BaseCommand {
       for: flags.for,
       output: flags.output,
       inPlace: flags['in-place'],
+      parts: [
+        ...(flags.mend ? (['configuration'] as const) : []),
+        ...(flags['mend-initramfs'] ? (['initramfs'] as const) : []),
+      ],
     })
     await this.show({ schema: 'vdisk.doctor', result, view: () => import('../cli/view/doctor-mend.js') })
     if (result.verdict !== 'ready') this.exitWith(exitCodes.negative)

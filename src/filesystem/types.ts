@@ -152,6 +152,13 @@ export interface FileTree {
    * @throws ImageError unsupported E_FILE_FIXED: the file cannot be changed in its place; corrupt E_FS_CORRUPT.
    */
   rewrite?(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][]
+  /**
+   * What is to be written to the volume so that a file goes on with `bytes`, which takes free blocks where its own have
+   * no room. Groups as in `rewrite`; while they are written the filesystem is marked as not left in order. Absent where
+   * nothing is known of allocating.
+   * @throws ImageError unsupported E_FILE_FIXED: the file cannot grow here; corrupt E_FS_CORRUPT.
+   */
+  append?(file: FileNode, bytes: Uint8Array): VolumeWrite[][]
 }
 
 /** Other bytes for a place in a file. */

@@ -56,7 +56,8 @@ async function proves(t: TestContext, debian: GuestRoot, one: GuestCase): Promis
   await starts(disk, [verdict, ...found].join(', '), verdict === 'ready' && one.unseen !== true)
   if (verdict !== 'mendable') return
   const mended = at('mended.raw')
-  assert.equal((await mendGuest(disk, { for: one.platform, output: mended })).verdict, 'ready')
+  const parts = ['configuration', 'initramfs'] as const
+  assert.equal((await mendGuest(disk, { for: one.platform, output: mended, parts })).verdict, 'ready')
   await starts(mended, 'mended', true)
 }
 

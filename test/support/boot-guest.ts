@@ -39,6 +39,8 @@ export interface BootGuest {
   readonly searched?: string
   /** The filesystem that GRUB looks for its menu in, by its id. */
   readonly menu?: string
+  /** The files of drivers lie in /lib/modules, with the lists of all modules; otherwise only what is read of lists. */
+  readonly drivers?: boolean
   /** What follows the initramfs. */
   readonly appended?: Buffer
   /** The system with systemd, which says so when it has reached its target; otherwise a shell of few files. */
@@ -233,9 +235,16 @@ function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   put('etc/os-release', 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\n')
   if (spec.making.maker === 'dracut') put('usr/lib/dracut/skipcpio', '')
   else put('etc/initramfs-tools/modules', '')
-  for (const name of ['modules.builtin', 'modules.dep'])
-    put(`usr/lib/modules/${guest.version}/${name}`, fs.readFileSync(join(guest.modules, name), 'utf8'))
+  const lists = spec.drivers === true ? ['modules.alias', 'modules.softdep', 'modules.order'] : []
+  const drivers = spec.drivers === true ? moduleFiles(guest, driverNames) : []
+  for (const name of ['modules.builtin', 'modules.dep', ...lists, ...drivers]) {
+    const target = join(tree, 'usr/lib/modules', guest.version, name)
+    fs.mkdirSync(dirname(target), { recursive: true })
+    fs.copyFileSync(join(guest.modules, name), target)
+  }
 }
+
+const driverNames = ['virtio_blk', 'virtio_pci', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'vmw_pvscsi', 'mptspi', 'xfs']
 
 function makeFilesystem(
   at: (name: string) => string,
@@ -259,8 +268,8 @@ function makeFilesystem(
   }
 }
 
-/** A module with what it needs, and the lists by which udev finds it, as an archive that follows an initramfs. */
-export function moduleArchive(guest: GuestRoot, names: readonly string[]): Buffer {
+/** The files of modules, with those of what they need, in the folder of the modules. */
+function moduleFiles(guest: GuestRoot, names: readonly string[]): string[] {
   const dependencies = new Map(
     fs
       .readFileSync(join(guest.modules, 'modules.dep'), 'utf8')
@@ -277,9 +286,13 @@ export function moduleArchive(guest: GuestRoot, names: readonly string[]): Buffe
       }),
   )
   const wanted = [...dependencies.keys()].filter((path) => names.some((name) => path.includes(`/${name}.ko`)))
-  const files = [...new Set(wanted.flatMap((path) => [path, ...(dependencies.get(path) ?? [])]))]
+  return [...new Set(wanted.flatMap((path) => [path, ...(dependencies.get(path) ?? [])]))]
+}
+
+/** A module with what it needs, and the lists by which udev finds it, as an archive that follows an initramfs. */
+export function moduleArchive(guest: GuestRoot, names: readonly string[]): Buffer {
   const lists = ['modules.dep', 'modules.dep.bin', 'modules.alias', 'modules.alias.bin', 'modules.softdep']
-  const list = at(guest, [...files, ...lists])
+  const list = at(guest, [...moduleFiles(guest, names), ...lists])
   const archive = spawnSync('chroot', [guest.path, 'cpio', '-o', '-H', 'newc', '--quiet'], {
     input: list.join('\n'),
     maxBuffer: 256 * mebibyte,

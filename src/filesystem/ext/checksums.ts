@@ -16,6 +16,14 @@ export function superblockHolds(bytes: Uint8Array, { features, superblock }: Ext
   )
 }
 
+/** The bytes of a superblock after a change of them, with the checksum that they are to have. */
+export function sealedSuperblock(bytes: Uint8Array, { features }: ExtLayout): Uint8Array {
+  if (!features.has('metadata_csum')) return bytes
+  const { offset } = extSuperblock.fields.checksum
+  viewOf(bytes).setUint32(offset, stored(crc32c(bytes.subarray(0, offset))), true)
+  return bytes
+}
+
 /** The checksums that a filesystem keeps of its structures, all of which begin with its UUID. */
 export class ExtChecksums {
   /** Whether inodes, bitmaps, extents and folders have checksums. */
@@ -32,21 +40,35 @@ export class ExtChecksums {
   }
 
   descriptorHolds(group: number, bytes: Uint8Array): boolean {
-    if (!this.#ofDescriptors) return true
+    return !this.#ofDescriptors || this.#ofDescriptor(group, bytes) === extDescriptor.read(bytes).checksum
+  }
+
+  /** The bytes of a descriptor after a change of them, with the checksum that they are to have. */
+  sealedDescriptor(group: number, bytes: Uint8Array): Uint8Array {
+    if (this.#ofDescriptors)
+      viewOf(bytes).setUint16(extDescriptor.fields.checksum.offset, this.#ofDescriptor(group, bytes), true)
+    return bytes
+  }
+
+  #ofDescriptor(group: number, bytes: Uint8Array): number {
     const { checksum: field } = extDescriptor.fields
-    const { checksum } = extDescriptor.read(bytes)
     if (this.ofMetadata) {
       const zeroed = extDescriptor.without('checksum', bytes, bytes.length)
-      return stored(crc32c(zeroed, crc32c(word(group), this.#seed))) % 65536 === checksum
+      return stored(crc32c(zeroed, crc32c(word(group), this.#seed))) % 65536
     }
     const head = crc16(bytes.subarray(0, field.offset), crc16(word(group), crc16(this.#uuid, 0xffff)))
-    return crc16(bytes.subarray(field.offset + field.length), head) === checksum
+    return crc16(bytes.subarray(field.offset + field.length), head)
+  }
+
+  /** The checksum of a bitmap of blocks, where the filesystem keeps one. */
+  ofBitmap(bitmap: Uint8Array): number {
+    return stored(crc32c(bitmap, this.#seed))
   }
 
   /** @param expected the low half, and the high half where descriptors have it. */
   bitmapHolds(bitmap: Uint8Array, expected: { readonly low: number; readonly high: number | undefined }): boolean {
     if (!this.ofMetadata) return true
-    const checksum = stored(crc32c(bitmap, this.#seed))
+    const checksum = this.ofBitmap(bitmap)
     return (
       checksum % 65536 === expected.low &&
       (expected.high === undefined || Math.floor(checksum / 65536) === expected.high)

@@ -112,12 +112,16 @@ export function isBlockBitmapUnset(flags: number): boolean {
   return (flags & 2) !== 0
 }
 
-/** Flags of an inode that change how it is read or written; `isSealed`: its content has checksums (verity). */
+/**
+ * Flags of an inode that change how it is read or written. `isSealed`: its content has checksums (verity);
+ * `countsBlocks`: it counts its blocks in those of the filesystem, not of 512 bytes (EXT4_HUGE_FILE_FL).
+ */
 export function inodeFlags(word: bigint) {
   return {
     isCompressed: (word & 0x4n) !== 0n,
     isEncrypted: (word & 0x800n) !== 0n,
     isIndexed: (word & 0x1000n) !== 0n,
+    countsBlocks: (word & 0x40000n) !== 0n,
     hasExtents: (word & 0x80000n) !== 0n,
     isSealed: (word & 0x100000n) !== 0n,
     hasOwnInode: (word & 0x200000n) !== 0n,

@@ -62,11 +62,8 @@ export class ExtGroups {
   /** Blocks in use by the group's own bitmap, as blocks of the filesystem. @throws ImageError corrupt E_FS_CORRUPT. */
   *used(number: number, group: ExtGroup): Generator<UnitRun> {
     if (group.isUnset) return
-    const { layout, reader } = this
-    const position = group.blockBitmap * layout.blockSize
-    const bitmap = reader.bytes(position, layout.blocksPerGroup / layout.ratio / 8)
-    if (!this.checksums.bitmapHolds(bitmap, group.bitmapChecksum))
-      throw damaged(reader.title, `the checksum of the block bitmap of group ${number} is wrong`, position)
+    const { layout } = this
+    const bitmap = this.bitmap(number, group)
     const start = layout.groupStart(number)
     const end = start + layout.groupLength(number)
     const clusters = Math.ceil((end - start) / layout.ratio)
@@ -75,6 +72,16 @@ export class ExtGroups {
       const block = start + first * layout.ratio
       yield { first: block, count: Math.min(block + count * layout.ratio, end) - block }
     }
+  }
+
+  /** The bitmap of a group's clusters. @throws ImageError corrupt E_FS_CORRUPT: its checksum is wrong. */
+  bitmap(number: number, { blockBitmap, bitmapChecksum }: ExtGroup): Uint8Array {
+    const { layout, reader } = this
+    const position = blockBitmap * layout.blockSize
+    const bitmap = reader.bytes(position, layout.blocksPerGroup / layout.ratio / 8)
+    if (!this.checksums.bitmapHolds(bitmap, bitmapChecksum))
+      throw damaged(reader.title, `the checksum of the block bitmap of group ${number} is wrong`, position)
+    return bitmap
   }
 
   #require(number: number, position: number, what: string, start: number, length: number): void {

@@ -21,9 +21,30 @@ export function rewriteExtFile(
   patches: readonly FilePatch[],
   size: number,
 ): VolumeWrite[][] {
+  requireChangeable(groups, inode)
   const { layout, reader } = groups
   const { title } = reader
-  const { flags } = inode
+  if (inode.flags.isInline) return rewriteInline(groups, inode, patches, size)
+  return mappedRewrite(
+    {
+      title,
+      map: map(),
+      size: inode.size,
+      unit: layout.blockSize,
+      resized: (bytes) => [
+        { position: inode.position, bytes: sealedInode(groups, inode, resizedExtInode(inode, bytes)) },
+      ],
+    },
+    patches,
+    size,
+  )
+}
+
+/**
+ * What a file and its filesystem must be like before the file is changed. @throws ImageError unsupported E_FILE_FIXED.
+ */
+export function requireChangeable({ layout, reader }: ExtGroups, { flags }: Inode): void {
+  const { title } = reader
   const unknown = layout.features.unknownReadOnly
   if (unknown.length > 0) throw fixed(title, `it has features that are not known here: ${unknown.join(', ')}`)
   const sealed = sealing.find((name) => layout.features.has(name))
@@ -31,22 +52,10 @@ export function rewriteExtFile(
   if (flags.isEncrypted || flags.isCompressed) throw fixed(title, 'it is encrypted or compressed')
   if (flags.isSealed) throw fixed(title, 'its content has checksums (verity)')
   if (flags.hasOwnInode) throw fixed(title, 'it holds an attribute')
-  if (flags.isInline) return rewriteInline(groups, inode, patches, size)
-  return mappedRewrite(
-    {
-      title,
-      map: map(),
-      size: inode.size,
-      unit: layout.blockSize,
-      resized: (bytes) => [{ position: inode.position, bytes: sealedInode(groups, inode, resized(inode, bytes)) }],
-    },
-    patches,
-    size,
-  )
 }
 
 /** The inode with another size. */
-function resized({ bytes }: Inode, size: number): Uint8Array {
+export function resizedExtInode({ bytes }: Inode, size: number): Uint8Array {
   const changed = Uint8Array.from(bytes)
   const view = viewOf(changed)
   view.setUint32(extInode.fields.sizeLow.offset, size % 2 ** 32, true)
@@ -60,7 +69,7 @@ function rewriteInline(groups: ExtGroups, inode: Inode, patches: readonly FilePa
   const { rest } = inlineContent(title, inode)
   const room = inlineHead + rest.length
   if (size > room) throw fixed(title, `it lies in its inode, which has room for ${room} bytes, and ${size} are needed`)
-  const changed = resized(inode, size)
+  const changed = resizedExtInode(inode, size)
   // The attribute lies behind the fields of the inode, of which it is a view.
   const restStart = rest.length === 0 ? 0 : rest.byteOffset - inode.bytes.byteOffset
   for (const { offset, bytes } of patches)

@@ -50,6 +50,7 @@ export const extDescriptor = struct('little', 32, {
   blockBitmapLow: u32(0),
   inodeBitmapLow: u32(4),
   inodeTableLow: u32(8),
+  freeBlocksLow: u16(12),
   flags: u16(18),
   blockBitmapChecksumLow: u16(24),
   checksum: u16(30),
@@ -58,6 +59,7 @@ export const extDescriptorHigh = struct('little', 64, {
   blockBitmapHigh: u32(0x20),
   inodeBitmapHigh: u32(0x24),
   inodeTableHigh: u32(0x28),
+  freeBlocksHigh: u16(0x2c),
   blockBitmapChecksumHigh: u16(0x38),
 })
 

@@ -4,6 +4,7 @@ import type { FileMap } from '../file-map.js'
 import { entryName, posixName } from '../names.js'
 import { foldedName } from '../node-tree.js'
 import type { DirectoryEntry, FileNode, FilePatch, FileTree, ByteRun, VolumeWrite } from '../types.js'
+import { appendToExtFile } from './append.js'
 import { blockMap } from './block-map.js'
 import { storedEntries } from './directory.js'
 import type { ExtGroups } from './groups.js'
@@ -95,6 +96,11 @@ export class ExtTree implements FileTree {
   rewrite(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
     const node = this.#file(file)
     return rewriteExtFile(this.#groups, node.inode, () => this.#map(node), patches, size)
+  }
+
+  append(file: FileNode, bytes: Uint8Array): VolumeWrite[][] {
+    const node = this.#file(file)
+    return appendToExtFile(this.#groups, node.inode, () => this.#map(node), bytes)
   }
 
   #read(node: ExtNode, offset: number, target: Uint8Array): void {

@@ -20,7 +20,14 @@ import { checkCommandLine, checkSetup } from './guest-setup.js'
 import { checkStartedKernel } from './kernels.js'
 import { shellWord } from '../../sys/shell-word.js'
 import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
-import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
+import {
+  DoctorReport,
+  mendPartOf,
+  type DoctorFinding,
+  type DoctorVerdict,
+  type MendPart,
+  type NotLooked,
+} from './report.js'
 import { checkSecureBoot } from './secure-boot.js'
 import { installedKernels, startedKernel } from './started-kernel.js'
 import { checkWindows } from './windows/check.js'
@@ -87,6 +94,9 @@ export async function doctorToPage(
   return found.result
 }
 
+const mendParts: readonly MendPart[] = ['configuration', 'initramfs']
+const mendFlags: Readonly<Record<MendPart, string>> = { configuration: '--mend', initramfs: '--mend-initramfs' }
+
 /** What was found, and what mends it. */
 export interface Diagnosis {
   readonly result: DoctorResult
@@ -94,12 +104,13 @@ export interface Diagnosis {
   readonly plan: GuestMendPlan
 }
 
-/** The same of an image that is open, and was examined. */
+/** The same of an image that is open, and was examined. @param parts what the plan is to mend. */
 export async function diagnose(
   opened: OpenedImage,
   disk: InspectResult,
   volumes: readonly Volume[],
   platform: Platform | undefined,
+  parts: readonly MendPart[] = mendParts,
 ): Promise<Diagnosis> {
   const report = new DoctorReport()
   const logical = logicalGuestVolumes(opened, report)
@@ -112,8 +123,11 @@ export async function diagnose(
   await checkLinux(open, disk, windows !== undefined, platform, report)
   for (const each of open)
     for (const { message } of each.files.problems) report.skip(`${placeText(each)}: a file or folder`, message, true)
-  const plan = planGuestMend(opened, open, opened.part === undefined ? report : new DoctorReport())
-  const findings = report.sorted.map((finding) => withRemedy(finding, plan, disk.image.path, platform))
+  const mendable = opened.part === undefined ? report : new DoctorReport()
+  const all = planGuestMend(opened, open, mendable, mendParts)
+  const plan = parts.length === mendParts.length ? all : planGuestMend(opened, open, mendable, parts)
+  const command = mendCommand(disk.image.path, platform, report, all)
+  const findings = report.sorted.map((finding) => withRemedy(finding, all, command))
   const result = {
     image: disk.image,
     platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
@@ -128,24 +142,29 @@ export async function diagnose(
   return { result, volumes: open, plan }
 }
 
-/** What is mended here has a command; why something is not follows what is to be done in the guest. */
-function withRemedy(
-  finding: DoctorFinding,
-  { mended, refusals }: GuestMendPlan,
+/** The command that mends all that can be mended. */
+function mendCommand(
   path: string,
   platform: Platform | undefined,
-): DoctorFinding {
-  if (mended.has(finding)) {
-    const target = platform === undefined ? '' : ` --for ${platform.id}`
-    return {
-      ...finding,
-      remedy: { kind: 'command', text: `vdisk doctor ${shellWord(path)}${target} --mend --output MENDED` },
-    }
-  }
+  { edits }: DoctorReport,
+  { mended }: GuestMendPlan,
+): string {
+  const parts = new Set([...mended.keys()].map((finding) => mendPartOf(edits.get(finding) ?? [])))
+  const target = platform === undefined ? [] : ['--for', platform.id]
+  const flags = mendParts.filter((part) => parts.has(part)).map((part) => mendFlags[part])
+  return ['vdisk doctor', shellWord(path), ...target, ...flags, '--output MENDED'].join(' ')
+}
+
+/** What is mended here has a command; why something is not follows what is to be done in the guest. */
+function withRemedy(finding: DoctorFinding, { mended, refusals }: GuestMendPlan, command: string): DoctorFinding {
+  if (mended.has(finding)) return { ...finding, remedy: { kind: 'command', text: command } }
   const why = refusals.get(finding)
   if (why === undefined) return finding
   const { kind, text } = finding.remedy
-  return { ...finding, remedy: { kind, text: `${text} It is not mended here: ${why}.`.trimStart() } }
+  const reason = `It is not mended here: ${why}.`
+  // A command ends without a full stop.
+  const all = /[^.]$/.test(text) ? `${text} (${reason})` : `${text} ${reason}`.trimStart()
+  return { ...finding, remedy: { kind, text: all } }
 }
 
 /** The logical volumes on the disk; those that cannot be read are said. */

@@ -78,6 +78,15 @@ export function checkDiskDriver(check: DriverCheck): void {
   })
 }
 
+/** The drivers of all usual controllers of a platform for which the system has every module. */
+export function diskModules({ platform, modules, loaded }: DriverCheck): string[] {
+  if (platform?.drivers === undefined || platform.builtIn === true) return []
+  const sets = platform.drivers.disk.filter((set) =>
+    missingOfSet(set, loaded, modules).every((name) => modules.loadable?.has(name) === true),
+  )
+  return [...new Set(sets.flatMap((set) => missingOfSet(set, loaded, modules)))]
+}
+
 /** Several controllers are there to choose from, and some of them only. */
 function noteController(
   all: readonly (readonly string[])[],
@@ -100,7 +109,7 @@ function noteController(
 export function checkNetDriver({ started, modules, loaded, platform, report }: DriverCheck): void {
   if (platform?.drivers === undefined || modules.loadable === undefined) return
   const { net } = platform.drivers
-  const anywhere = new Set([...loaded, ...modules.loadable])
+  const anywhere = new Set([...loaded, ...modules.loadable.keys()])
   if (net.some((set) => set.every((name) => anywhere.has(name)))) return
   report.add({
     id: 'L-NET-DRIVER',

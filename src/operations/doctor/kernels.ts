@@ -5,6 +5,8 @@ import { checkDiskDriver, checkNetDriver, missingOf, archivePlace, strangeText, 
 import type { Guest } from './guest.js'
 import { guestFileHead } from './guest-file.js'
 import { modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
+import { isImageError } from '../../errors.js'
+import { diskModules } from './drivers.js'
 import { rebuild } from './rebuild.js'
 import type { DoctorReport } from './report.js'
 import { moduleFolder, type StartedKernel } from './started-kernel.js'
@@ -50,11 +52,34 @@ export async function checkStartedKernel(
   checkDiskDriver(check)
   checkRootFilesystem(check)
   checkNetDriver(check)
+  await offerModules(check, inside)
   if (initrds.length > 0)
     checkLvm(
       check,
       inside.flatMap(({ names }) => [...names]),
     )
+}
+
+/** What is missing in an initramfs and lies in the system can be put behind it. */
+async function offerModules(check: DriverCheck, inside: readonly Initramfs[]): Promise<void> {
+  const { guest, started, modules, report } = check
+  const driver = report.findings.find(({ id }) => id === 'L-INITRD-DRIVER')
+  const filesystem = report.findings.find(({ id }) => id === 'L-INITRD-FILESYSTEM')
+  const drivers = driver === undefined ? [] : diskModules(check)
+  const root = filesystem === undefined ? [] : [filesystem.wanted]
+  const findings = [
+    ...(drivers.length > 0 && driver !== undefined ? [driver] : []),
+    ...(filesystem ? [filesystem] : []),
+  ]
+  if (findings.length === 0 || started.initrds.length === 0) return
+  const { addedModules } = await import('./mending/added-modules.js')
+  try {
+    const edit = await addedModules({ guest, started, modules, inside, wanted: [...drivers, ...root] })
+    for (const finding of findings) report.edits.set(finding, [edit])
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    for (const finding of findings) report.refusals.set(finding, error.message)
+  }
 }
 
 /** @returns whether no loader starts it. */

@@ -33,6 +33,18 @@ export interface FileEdit {
   readonly bytes: Uint8Array
   /** Of changes that keep the size: what has a lower number is to be on the medium before it; 0 when left out. */
   readonly stage?: number
+  /** `bytes` follow the file's end, in free blocks where its own have no room. */
+  readonly allocates?: boolean
+  /** What stands there then, for people; `wanted` of the finding when left out. */
+  readonly becomes?: string
+}
+
+/** What is mended: bytes of configuration and of hives; modules behind an initramfs. */
+export type MendPart = 'configuration' | 'initramfs'
+
+/** Which part an edit belongs to. */
+export function mendPartOf(edits: readonly FileEdit[]): MendPart {
+  return edits.some(({ allocates }) => allocates === true) ? 'initramfs' : 'configuration'
 }
 
 /** What was not looked into. It may hold what keeps the disk from starting. */
@@ -52,6 +64,8 @@ export class DoctorReport {
   readonly findings: DoctorFinding[] = []
   /** What would mend findings. */
   readonly edits = new Map<DoctorFinding, readonly FileEdit[]>()
+  /** Why others are not mended here, where that is known before it is planned. */
+  readonly refusals = new Map<DoctorFinding, string>()
   /** What was looked at, in order. */
   readonly looked: string[] = []
   readonly notLooked: NotLooked[] = []

@@ -47,11 +47,20 @@ function bootFile(guest: Guest, { open, kernel }: BootEntry, path: string): Gues
   return guest.file(place) ?? guest.file(`/boot${place}`)
 }
 
+/** A module as `modules.dep` has it; paths are relative to the folder of the modules. */
+export interface ListedModule {
+  readonly path: string
+  /** What it needs to be loaded, and what that needs. */
+  readonly needs: readonly string[]
+}
+
 /** A kernel's modules. */
 export interface ModuleFolder {
+  /** `/usr/lib/modules/6.1.0-18-amd64` */
+  readonly folder: string
   readonly builtin: ReadonlySet<string>
-  /** Those that the system has as files; undefined: it is not known. */
-  readonly loadable?: ReadonlySet<string>
+  /** Those that the system has as files, by their names; undefined: it is not known. */
+  readonly loadable?: ReadonlyMap<string, ListedModule>
   /** What a module needs to be loaded, by its name. */
   needs(name: string): readonly string[]
 }
@@ -59,29 +68,32 @@ export interface ModuleFolder {
 export function moduleFolder(guest: Guest, version: string): ModuleFolder | undefined {
   for (const folder of [`/lib/modules/${version}`, `/usr/lib/modules/${version}`]) {
     if (guest.names(folder).length === 0) continue
-    const builtin = lines(guest, `${folder}/modules.builtin`) ?? []
-    const needs = dependencies(lines(guest, `${folder}/modules.dep`))
+    const builtin = textLines(guest, `${folder}/modules.builtin`) ?? []
+    const loadable = listedModules(textLines(guest, `${folder}/modules.dep`))
     return {
+      folder,
       builtin: moduleNames(builtin),
-      loadable: needs === undefined ? undefined : new Set(needs.keys()),
-      needs: (name) => [...moduleNames(needs?.get(name)?.split(/\s+/) ?? [])],
+      loadable,
+      needs: (name) => [...moduleNames(loadable?.get(name)?.needs ?? [])],
     }
   }
   return undefined
 }
 
-/** Of each module the rest of its line: paths of what it needs, and what that needs. */
-function dependencies(list: readonly string[] | undefined): Map<string, string> | undefined {
+function listedModules(list: readonly string[] | undefined): Map<string, ListedModule> | undefined {
   if (list === undefined) return undefined
   return new Map(
     list.flatMap((line) => {
       const colon = line.indexOf(':')
-      return [...moduleNames([line.slice(0, Math.max(0, colon))])].map((name) => [name, line.slice(colon + 1)] as const)
+      const path = line.slice(0, Math.max(0, colon))
+      const needs = line.slice(colon + 1).split(/\s+/)
+      return [...moduleNames([path])].map((name) => [name, { path, needs: needs.filter((one) => one !== '') }] as const)
     }),
   )
 }
 
-function lines(guest: Guest, path: string): string[] | undefined {
+/** The lines of a list in the guest; undefined where there is none. Of a very long one only the first. */
+export function textLines(guest: Guest, path: string): string[] | undefined {
   const file = guest.file(path)
   const bytes = file?.files.head(file.path, longestList)
   return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8').split('\n')

@@ -76,6 +76,16 @@ export class VolumeFiles {
     return writes
   }
 
+  /**
+   * The same so that a file goes on with `bytes`; where the tree allocates nothing, in the blocks that the file has.
+   * @throws ImageError unsupported E_FILE_FIXED; corrupt.
+   */
+  append(node: FileNode, bytes: Uint8Array): VolumeWrite[][] {
+    return (
+      this.#tree?.append?.(node, bytes) ?? this.rewrite(node, [{ offset: node.size, bytes }], node.size + bytes.length)
+    )
+  }
+
   /** Names in a folder, in their order; empty where there is no such folder. Of a very large one only the first. */
   names(path: string): string[] {
     const node = this.#node(path)

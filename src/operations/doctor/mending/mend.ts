@@ -11,7 +11,7 @@ import { convertFrom, type ConvertOptions, type ConvertResult } from '../../tran
 import { placeText } from '../boot-menu.js'
 import { diagnose, type Diagnosis, type DoctorOptions, type DoctorResult } from '../doctor.js'
 import type { GuestVolume } from '../guest.js'
-import type { DoctorFinding } from '../report.js'
+import type { DoctorFinding, MendPart } from '../report.js'
 import type { MendedFile, GuestMendPlan } from './plan.js'
 
 export interface GuestMendOptions
@@ -19,6 +19,8 @@ export interface GuestMendOptions
   /** The new image; with `inPlace` the image itself is changed instead. One of the two, unless it is a dry run. */
   readonly output?: string
   readonly inPlace?: boolean
+  /** What is mended: the configuration alone when left out. Modules of an initramfs need a platform (`for`). */
+  readonly parts?: readonly MendPart[]
 }
 
 /** A run of bytes that changes, in hexadecimal. */
@@ -64,19 +66,24 @@ interface Made {
  */
 export async function mendGuest(argument: string, options: GuestMendOptions): Promise<MendResult> {
   const path = wholeDisk(argument, 'doctor --mend')
-  const { output, inPlace = false, dryRun = false, for: id, ...rest } = options
+  const { output, inPlace = false, dryRun = false, for: id, parts = ['configuration'], ...rest } = options
   if (output !== undefined && inPlace) throw usage('E_TARGET', '--output and --in-place exclude each other')
   if (output === undefined && !inPlace && !dryRun)
     throw usage('E_TARGET', 'where is the mended disk to be?', {
       hint: 'Say --output FILE for a new image, --in-place to change this one, or --dry-run to see what would be done.',
     })
+  if (parts.includes('initramfs') && id === undefined)
+    throw usage('E_USAGE', 'which drivers an initramfs needs depends on the platform', {
+      hint: 'Name it with --for; vdisk platforms lists them.',
+    })
   const platform = id === undefined ? undefined : namedPlatform(id)
+  const asked = { platform, parts }
   const { after, before, plan, notes, target } = inPlace
     ? await changingInPlace(
-        () => 'Each sector is the old one or the new one. Run it again: it goes on where it stopped.',
-        () => changeInPlace(path, platform, { ...rest, dryRun }),
+        () => leftState(parts),
+        () => changeInPlace(path, asked, { ...rest, dryRun }),
       )
-    : await intoCopy(path, platform, output, { ...rest, dryRun })
+    : await intoCopy(path, asked, output, { ...rest, dryRun })
   return {
     ...after,
     image: before.image,
@@ -84,7 +91,7 @@ export async function mendGuest(argument: string, options: GuestMendOptions): Pr
       inPlace,
       dryRun,
       target,
-      mended: [...plan.mended].map(({ id, where, found, wanted }) => ({ id, where, found, wanted })),
+      mended: [...plan.mended].map(([{ id, where, found }, wanted]) => ({ id, where, found, wanted })),
       ranges: plan.ranges.map(({ file, position, old, bytes }) => ({
         file,
         position,
@@ -97,32 +104,40 @@ export async function mendGuest(argument: string, options: GuestMendOptions): Pr
   }
 }
 
-type Changing = Omit<GuestMendOptions, 'output' | 'inPlace' | 'for'>
+type Changing = Omit<GuestMendOptions, 'output' | 'inPlace' | 'for' | 'parts'>
 
-async function changeInPlace(path: string, platform: Platform | undefined, options: Changing): Promise<Made> {
+/** What the disk is mended for, and what of it. */
+interface Asked {
+  readonly platform: Platform | undefined
+  readonly parts: readonly MendPart[]
+}
+
+function leftState(parts: readonly MendPart[]): string {
+  return parts.includes('initramfs')
+    ? 'Each file is the old one or the new one. A filesystem that is now marked as not left in order is repaired by ' +
+        'e2fsck -p, as the guest does at its next start; then run it again.'
+    : 'Each sector is the old one or the new one. Run it again: it goes on where it stopped.'
+}
+
+async function changeInPlace(path: string, asked: Asked, options: Changing): Promise<Made> {
   const { writeGroups } = await import('../../change/write-in-place.js')
   const draft = options.dryRun === true
   const made = await (async () => {
     using target = openToChange(path, { ...readOptions(options), draft })
     const { opened } = target
-    const found = await planned(path, opened, platform)
+    const found = await planned(path, opened, asked)
     opened.findDamage()
     if (!draft && found.plan.groups.length > 0) writeGroups(target, found.plan.groups)
     return { ...found, notes: opened.notes }
   })()
   if (draft || made.plan.groups.length === 0) return made
   using again = await openReadableLater(path, options)
-  return { ...made, after: (await proven(path, again, platform, made.plan)).result }
+  return { ...made, after: (await proven(path, again, asked, made.plan)).result }
 }
 
-async function intoCopy(
-  path: string,
-  platform: Platform | undefined,
-  output: string | undefined,
-  options: Changing,
-): Promise<Made> {
+async function intoCopy(path: string, asked: Asked, output: string | undefined, options: Changing): Promise<Made> {
   using opened = await openReadableLater(path, options)
-  const found = await planned(path, opened, platform)
+  const found = await planned(path, opened, asked)
   if (output === undefined || found.plan.groups.length === 0) return { ...found, notes: opened.notes }
   // What is written is compared with the disk that was looked at, before it gets its name.
   const { target, notes } = await convertFrom({ open: () => patched(opened, found.plan), name: path }, output, {
@@ -136,11 +151,11 @@ async function intoCopy(
 async function planned(
   path: string,
   opened: OpenedImage,
-  platform: Platform | undefined,
+  asked: Asked,
 ): Promise<Pick<Made, 'before' | 'after' | 'plan'>> {
-  const { plan, result } = await lookAt(path, opened, platform)
+  const { plan, result } = await lookAt(path, opened, asked)
   const { result: after } =
-    plan.groups.length === 0 ? { result } : await proven(path, patched(opened, plan), platform, plan)
+    plan.groups.length === 0 ? { result } : await proven(path, patched(opened, plan), asked, plan)
   return { plan, before: result, after }
 }
 
@@ -150,19 +165,14 @@ function patched(opened: OpenedImage, { groups }: GuestMendPlan): OpenedImage {
   return opened.composed(patchedSource(opened, groups.flat(), { sectorSize, capacity }))
 }
 
-async function lookAt(path: string, opened: OpenedImage, platform: Platform | undefined): Promise<Diagnosis> {
+async function lookAt(path: string, opened: OpenedImage, { platform, parts }: Asked): Promise<Diagnosis> {
   const { result, volumes } = examine(path, opened)
-  return await diagnose(opened, result, volumes, platform)
+  return await diagnose(opened, result, volumes, platform, parts)
 }
 
-/** Reads every file back that was mended. @throws ImageError mismatch E_VERIFY. */
-async function proven(
-  path: string,
-  opened: OpenedImage,
-  platform: Platform | undefined,
-  plan: GuestMendPlan,
-): Promise<Diagnosis> {
-  const found = await lookAt(path, opened, platform)
+/** Reads every file back that was mended; what was found before is gone. @throws ImageError mismatch E_VERIFY. */
+async function proven(path: string, opened: OpenedImage, asked: Asked, plan: GuestMendPlan): Promise<Diagnosis> {
+  const found = await lookAt(path, opened, asked)
   for (const file of plan.files) {
     if (!holds(found.volumes, file))
       throw new ImageError(
@@ -171,6 +181,11 @@ async function proven(
         `${file.path} in ${placeText(file.open)} does not read back as it was written`,
       )
   }
+  const left = found.result.findings.find(({ id, where }) =>
+    [...plan.mended.keys()].some((mended) => mended.id === id && mended.where === where),
+  )
+  if (left !== undefined)
+    throw new ImageError('mismatch', 'E_VERIFY', `${left.id} is found in ${left.where} after it was mended`)
   return found
 }
 

@@ -34,6 +34,11 @@ export function newContent({ open, path, node, edits }: EditedFile): NewContent 
   }
   if (sorted.every(({ old, bytes }) => old.length === bytes.length))
     return { groups: inStages(sorted), size: node.size }
+  const [only] = sorted
+  if (sorted.some(({ allocates }) => allocates === true) && (sorted.length !== 1 || only?.offset !== node.size))
+    throw refused('E_NOT_MENDED', `${path} is changed inside and behind its end`)
+  if (sorted.length === 1 && only?.offset === node.size)
+    return { groups: [[{ offset: node.size, bytes: only.bytes }]], size: node.size + only.bytes.length }
   if (node.size > longestText) throw refused('E_NOT_MENDED', `${path} has ${node.size} bytes`)
   const before = new Uint8Array(node.size)
   if (!open.files.fill(node, 0, before)) throw refused('E_NOT_MENDED', `${path} cannot be read`)

@@ -5,7 +5,7 @@ import type { OpenedImage } from '../../../formats/open.js'
 import type { TableWrite } from '../../../partition/index.js'
 import { placeText } from '../boot-menu.js'
 import type { GuestVolume } from '../guest.js'
-import type { DoctorFinding, DoctorReport, FileEdit } from '../report.js'
+import { mendPartOf, type DoctorFinding, type DoctorReport, type FileEdit, type MendPart } from '../report.js'
 import { VolumePlaces } from './volume-places.js'
 import { newContent, type EditedFile, type NewContent } from './new-content.js'
 
@@ -37,25 +37,33 @@ export interface GuestMendPlan {
   /** Whole sectors of the disk, each group to be on the medium before the next. */
   readonly groups: readonly (readonly TableWrite[])[]
   readonly ranges: readonly MendedRange[]
-  /** Findings that are gone then. */
-  readonly mended: ReadonlySet<DoctorFinding>
+  /** Findings that are gone then, and what becomes of what was found. */
+  readonly mended: ReadonlyMap<DoctorFinding, string>
   /** Why others are not mended. */
   readonly refusals: ReadonlyMap<DoctorFinding, string>
 }
 
-/** Works out which findings can be mended, and what is to be written for that. Nothing is written. */
-export function planGuestMend(disk: OpenedImage, volumes: readonly GuestVolume[], report: DoctorReport): GuestMendPlan {
+/**
+ * Works out which findings can be mended, and what is to be written for that. Nothing is written.
+ * @param parts what is to be mended; findings of others are left out.
+ */
+export function planGuestMend(
+  disk: OpenedImage,
+  volumes: readonly GuestVolume[],
+  report: DoctorReport,
+  parts: readonly MendPart[],
+): GuestMendPlan {
   const places = new VolumePlaces(disk, volumes)
-  const mended = new Set<DoctorFinding>()
-  const refusals = new Map<DoctorFinding, string>()
+  const mended = new Map<DoctorFinding, string>()
+  const refusals = new Map(report.refusals)
   let files: ReadonlyMap<string, MendedFile> = new Map()
   for (const finding of report.sorted) {
     const edits = report.edits.get(finding)
-    if (edits === undefined) continue
+    if (edits === undefined || !parts.includes(mendPartOf(edits))) continue
     try {
       const edited = editedFiles(files, edits, volumes)
       files = new Map([...files, ...[...edited].map(([key, file]) => [key, mendedFile(file, places)] as const)])
-      mended.add(finding)
+      mended.set(finding, edits.find(({ becomes }) => becomes !== undefined)?.becomes ?? finding.wanted)
     } catch (error) {
       if (!isImageError(error)) throw error
       refusals.set(finding, error.message)
@@ -116,7 +124,13 @@ function guardVolume(open: GuestVolume, volumes: readonly GuestVolume[]): void {
 function mendedFile(file: EditedFile, places: VolumePlaces): MendedFile {
   const { open, node } = file
   const content = newContent(file)
-  const rewrites = content.groups.flatMap((patches) => open.files.rewrite(node, patches, content.size))
+  const rewrites = content.groups.flatMap((patches) => {
+    const [only] = patches
+    const appended = file.edits.length === 1 && file.edits[0]?.allocates === true
+    return appended && only !== undefined
+      ? open.files.append(node, only.bytes)
+      : open.files.rewrite(node, patches, content.size)
+  })
   const writes = rewrites.map((group) =>
     group.flatMap(({ position, bytes }) => {
       let done = 0
