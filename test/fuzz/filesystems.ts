@@ -18,6 +18,9 @@ export const filesystemSubject = 'filesystems'
 const mebibyte = 1048576
 const mostNodes = 300
 const mostRuns = 2000
+const mostLengthened = 2
+/** More than any block has. */
+const longerBy = new Uint8Array(100_000)
 /** mkfs.xfs makes small ones only for its own tests. */
 const environment = {
   ...process.env,
@@ -123,6 +126,7 @@ function tried(look: () => unknown): void {
 class Walk {
   readonly #tree: FileTree
   #nodes = 0
+  #lengthened = 0
 
   constructor(tree: FileTree) {
     this.#tree = tree
@@ -152,5 +156,7 @@ class Walk {
       [node.size, node.size + 1],
     ] as const)
       if (size > offset) tried(() => this.#tree.rewrite?.(node, [{ offset, bytes: new Uint8Array(1) }], size))
+    // Looks at all bitmaps: of a few files.
+    if (this.#lengthened++ < mostLengthened) tried(() => this.#tree.append?.(node, longerBy))
   }
 }

@@ -14,6 +14,8 @@ import { extentHeader, extentIndex, extentLeaf, extInode, extSuperblock, superbl
 const counting = ['bigalloc', 'quota', 'project']
 const headLength = 12
 const entryLength = 12
+/** What there is room for in an inode. */
+const rootEntries = 4
 /** Blocks of an extent at most (fs/ext4/ext4_extents.h, EXT_INIT_MAX_LEN). */
 const longestExtent = 32768
 
@@ -90,6 +92,8 @@ function grownTree(groups: ExtGroups, inode: Inode, firstBlock: number, count: n
   const root = Uint8Array.from(inode.values.block)
   const { depth, entries, maximum } = extentHeader.read(root)
   if (depth > 1) throw fixed(title, `its tree of extents is ${depth} nodes deep`)
+  if (maximum !== rootEntries || (depth === 1 && entries === 0))
+    throw fixed(title, `its tree of extents has ${entries} entries at its root, and room for ${maximum}`)
   const direct = freeBlocks(groups, count)
   const extents = extentsOf(direct, firstBlock)
   if (depth === 0 && entries + extents.length <= maximum) {

@@ -107,7 +107,8 @@ function groupWrites(
     [cleared, false],
   ] as const)
     for (const bit of bits) {
-      if (hasBit(bitmap, bit) === isUsed) throw new RangeError(`block ${bit} of group ${number} is not as it was`)
+      if (hasBit(bitmap, bit) === isUsed)
+        throw fixed(reader.title, `the bitmap of group ${number} says something else of block ${bit} than its files`)
       const byte = Math.floor(bit / 8)
       bitmap[byte] = (bitmap[byte] ?? 0) + (isUsed ? 1 : -1) * 2 ** (bit % 8)
     }
