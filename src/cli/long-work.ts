@@ -19,7 +19,8 @@ export function calmly(update: (event: Progress) => void): (event: Progress) => 
       known = true
       waitLonger()
     }
-    update(event)
+    // What a copy begins with is no progress yet.
+    if (event.phase !== 'copy' || event.done > 0) update(event)
   }
 }
 

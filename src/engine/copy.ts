@@ -144,7 +144,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const next = (): Chunk | Shareable | undefined =>
     (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   // How much there is to do is known before the first of it is done, which may be all of it where blocks are shared.
-  options.onProgress?.({ phase: 'copy', done: 0, total: source.capacity })
+  options.onProgress?.({ phase: 'copy', done: options.journal?.start ?? 0, total: source.capacity })
   if (options.journal !== undefined) mover.report(options.journal.start)
   await runLanes(
     lanes,
