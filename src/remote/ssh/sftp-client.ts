@@ -360,7 +360,7 @@ export class SftpClient implements Disposable {
     const length = head.readUInt32BE(0)
     if (length < 1 || length > longestPacket) throw new PacketError('it is no packet of SFTP')
     const type = head.readUInt8(4)
-    return { type, body: new PacketReader(Buffer.from(await this.#reader.take(length - 1))) }
+    return { type, body: new PacketReader(await this.#reader.take(length - 1)) }
   }
 
   #watch(): void {
