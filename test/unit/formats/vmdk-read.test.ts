@@ -87,6 +87,8 @@ test("peers' faults: lines that others drop", async (t) => {
     ['no offset', 'RW 128 FLAT "third.vmdk"', third],
     ['tabs', 'RW\t128\tFLAT\t"third.vmdk"\t0', third],
     ['blanks in front and many of them', '  RW   128   FLAT   "third.vmdk"   0  ', third],
+    ['a file that is longer than its line', 'RW 128 FLAT "long.vmdk" 0', third, ['W_EXTENT_SIZE']],
+    ['a file that two lines share', 'RW 127 FLAT "third.vmdk" 0\nRW 1 FLAT "third.vmdk" 127', third],
     ['a partition and a device behind', 'RW 128 FLAT "third.vmdk" 0 uuid device', third],
   ]
   for (const [name, line, middle, notes = []] of cases) {
@@ -95,6 +97,7 @@ test("peers' faults: lines that others drop", async (t) => {
         ...twoExtents(line),
         'third.vmdk': third,
         'far.vmdk': Buffer.concat([Buffer.alloc(8 * sector), third]),
+        'long.vmdk': Buffer.concat([third, Buffer.alloc(sector)]),
       })
       assert.deepEqual(holds(at('d.vmdk'), Buffer.concat([first, middle, second])), notes)
     })

@@ -15,7 +15,7 @@ import { scanStream, type FoundGrains } from '../format/stream-scan.js'
 import { gdAtEnd, sectorLength, sparseHeader, type SparseHeaderValues } from '../format/structs.js'
 import { CowdGrains } from './cowd-grains.js'
 import { HostedGrains, type Grains } from './hosted-grains.js'
-import { flatPart, missingPart, sparsePart, zeroPart, type Part } from './parts.js'
+import { flatPart, longerFlatNotes, missingPart, sparsePart, zeroPart, type Part } from './parts.js'
 import { SeSparseGrains } from './se-sparse-grains.js'
 import { findDescriptor, readDescriptor } from './set.js'
 
@@ -207,6 +207,7 @@ export class Opening {
           `${name}: version ${printable(descriptor.values.get('version') ?? '')} of a descriptor is ` +
           `not known; it is read as version 1`,
       })
+    for (const note of longerFlatNotes(parts)) this.#note(note)
     if (descriptor.ddb.has('consolidatedesttype'))
       this.#note({
         code: 'W_CONSOLIDATION',

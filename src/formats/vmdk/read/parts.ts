@@ -1,6 +1,6 @@
 import { movedExtent } from '../../../block/moved-extent.js'
 import { PieceRuns } from '../../../block/runs.js'
-import type { ByteStore, Extent } from '../../../block/types.js'
+import type { ByteStore, Extent, Note } from '../../../block/types.js'
 import { zlibCodec, zlibTailCodec } from '../../../codec/zlib.js'
 import { corrupt, hints, printable, reference } from '../../../errors.js'
 import type { ExtentLine } from '../format/descriptor.js'
@@ -77,6 +77,20 @@ export function flatPart({ line, start }: PartPlace, store: ByteStore): Part {
       return { kind: 'data', offset, length: Math.min(limit, length - offset, available), store, position }
     },
   }
+}
+
+/** Warns of flat extents whose files hold more than the descriptor takes of them: of a disk that grew, maybe. */
+export function* longerFlatNotes(parts: readonly Part[]): Generator<Note> {
+  const ends = new Map<ByteStore, number>()
+  for (const { line, store } of parts)
+    if (store !== undefined && (line.type === 'FLAT' || line.type === 'VMFS'))
+      ends.set(store, Math.max(ends.get(store) ?? 0, (line.offset + line.sectors) * sectorLength))
+  for (const [store, end] of ends)
+    if (store.size > end)
+      yield {
+        code: 'W_EXTENT_SIZE',
+        message: `${store.name} has ${store.size} bytes, and the descriptor takes ${end} of them: the rest is not read`,
+      }
 }
 
 /**
