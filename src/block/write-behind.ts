@@ -30,18 +30,26 @@ interface Range {
 export class WriteBehind {
   readonly #descriptor: number
   readonly #system: Pick<Syscalls, 'startWriting' | 'finishWriting'>
+  readonly #clock: () => number
   readonly #started: Range[] = []
   #state: 'waits for slow pages' | 'on trial' | 'on' | 'off'
   /** What the pace is being taken of: bytes, milliseconds, and when that began. */
-  #measured = { length: 0, time: 0, since: milliseconds() }
+  #measured: { length: number; time: number; since: number }
   /** Milliseconds a mebibyte before it was begun; after the trial, of the medium. */
   #pace = 0
   #pending: Range[] = []
   #pendingLength = 0
   #startedLength = 0
 
-  /** @param awaited whether the file is to be on the medium in the end. */
-  constructor(descriptor: number, system: Pick<Syscalls, 'startWriting' | 'finishWriting'>, awaited: boolean) {
+  /** @param awaited whether the file is to be on the medium in the end. @param clock milliseconds. */
+  constructor(
+    descriptor: number,
+    system: Pick<Syscalls, 'startWriting' | 'finishWriting'>,
+    awaited: boolean,
+    clock = milliseconds,
+  ) {
+    this.#clock = clock
+    this.#measured = { length: 0, time: 0, since: clock() }
     this.#descriptor = descriptor
     this.#system = system
     this.#state = awaited ? 'on' : 'waits for slow pages'
@@ -71,7 +79,7 @@ export class WriteBehind {
     const measured = this.#measured
     // On trial the time that passes counts, with what was waited for, from when the medium has enough to do.
     if (this.#state === 'on trial' && this.#startedLength < windowLength - stepLength) return
-    const now = milliseconds()
+    const now = this.#clock()
     if (measured.length === 0 && this.#state === 'on trial') measured.since = now - took
     measured.length += length
     measured.time += took
