@@ -52,6 +52,23 @@ export class ExtentReader implements DecodedUnits {
     return found?.bytes
   }
 
+  /** Takes a unit that somebody else decoded. */
+  keep({ store, position, unitOffset }: Extract<Extent, { kind: 'packed' }>, bytes: Uint8Array): void {
+    this.#makeRoom(bytes.length)
+    this.#units.unshift({ store, position, unitOffset, bytes, lent: false })
+    this.#kept += bytes.length
+  }
+
+  /** Forgets units until there is room for another. @returns the last of them. */
+  #makeRoom(length: number): Unit | undefined {
+    let freed: Unit | undefined
+    while (this.#units.length >= keptUnits || (this.#units.length > 0 && this.#kept + length > keptBytes)) {
+      freed = this.#units.pop()
+      this.#kept -= freed?.bytes.length ?? 0
+    }
+    return freed
+  }
+
   #fill(extent: Extent, target: Uint8Array): void {
     switch (extent.kind) {
       case 'zero':
@@ -82,19 +99,13 @@ export class ExtentReader implements DecodedUnits {
       return kept.bytes
     }
     // Memory of the unit that goes is used again: fresh pages cost as much as decoding.
-    let freed: Unit | undefined
-    while (this.#units.length >= keptUnits || (this.#units.length > 0 && this.#kept + extent.unitLength > keptBytes)) {
-      freed = this.#units.pop()
-      this.#kept -= freed?.bytes.length ?? 0
-    }
+    const freed = this.#makeRoom(extent.unitLength)
     const bytes = decodeUnit(
       extent,
       freed?.lent === false && freed.bytes.length === extent.unitLength ? freed.bytes : undefined,
       this.#stored.take(extent.storedLength),
     )
-    const { store, position, unitOffset } = extent
-    this.#units.unshift({ store, position, unitOffset, bytes, lent: false })
-    this.#kept += bytes.length
+    this.keep(extent, bytes)
     return bytes
   }
 }

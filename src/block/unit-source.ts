@@ -63,6 +63,22 @@ export class UnitSource implements BlockSource {
     return this.#codec.decodeStart(stored, target)
   }
 
+  /** Decodes the last unit in Node's pool, so that it is at hand when the end is read; false where that cannot be. */
+  decodeEnd(): boolean {
+    const decode = this.#codec.inPool?.decode
+    const extent = this.capacity === 0 ? undefined : this.extentAt(this.capacity - 1, 1)
+    if (decode === undefined || extent?.kind !== 'packed') return false
+    const input = new Uint8Array(extent.storedLength)
+    this.#store.read(extent.position, input)
+    const output = new Uint8Array(extent.unitLength)
+    decode([{ input, output }]).then(
+      ([isWhole]) => isWhole === true && this.#reader.keep(extent, output),
+      // Who reads it decodes it, and says what is wrong.
+      () => undefined,
+    )
+    return true
+  }
+
   [Symbol.dispose](): void {
     // The store belongs to the caller.
   }

@@ -5,7 +5,8 @@ import { piecesInFiles, rangeInFile, type ByteRange, type DescriptorRange } from
 import { RangeSource } from '../block/range-source.js'
 import { createScratchStore } from '../block/scratch-store.js'
 import { SourceStore } from '../block/source-store.js'
-import type { ByteStore } from '../block/types.js'
+import type { BlockSource, ByteStore } from '../block/types.js'
+import { UnitSource } from '../block/unit-source.js'
 import { settled, type Work } from '../block/work.js'
 import { CheckpointStore } from '../codec/stream/checkpoint-store.js'
 import { ForwardMiss } from '../codec/stream/forward-miss.js'
@@ -80,6 +81,8 @@ export function* memberFile(
   if (source !== undefined && (stream === undefined || options.forward !== undefined)) {
     const [first] = source.capacity === 0 ? [] : [source.extentAt(0, 1)]
     const access = first?.kind === 'packed' ? 'units' : 'stored'
+    const later = stream === undefined ? undefined : endLater(source, store, registry, names, options)
+    if (later !== undefined) return later
     return new MemberFile(new SourceStore(names.name, source, store), registry, () => access)
   }
   const forward = yield* forwardFile(store, registry, { ...member, stream }, names, options)
@@ -89,6 +92,52 @@ export function* memberFile(
   const unpacked = yield* unpack(store, stream, names.name, options)
   return new MemberFile(unpacked, registry, () => 'scratch')
 }
+
+/**
+ * Content in large units, of which the last is decoded while the first are read already: what looks like a raw disk is
+ * taken for one until its end is there. Undefined where it is to be known before.
+ */
+function endLater(
+  source: BlockSource,
+  store: ByteStore,
+  registry: Registry,
+  { name, fileName }: MemberNames,
+  { forward }: MemberOptions,
+): MemberFile | undefined {
+  if (forward === undefined || forward.surveyed || forward.unpacked === true || promisesFormat(fileName, registry))
+    return undefined
+  if (!(source instanceof UnitSource) || source.capacity < 2 * smallContent) return undefined
+  const content = new EndLaterStore(name, source, store, registry)
+  const ends = { head: content.head, tail: new Uint8Array(endLength) }
+  if (!isRaw(new ProbedFile(content, registry, ends)) || !source.decodeEnd()) return undefined
+  return new MemberFile(content, registry, () => 'units', ends)
+}
+
+/** Content whose end says at the end that it is a raw disk. */
+class EndLaterStore extends SourceStore {
+  readonly head = new Uint8Array(endLength)
+  readonly #registry: Registry
+  #isJudged = false
+
+  constructor(name: string, source: UnitSource, below: ByteStore, registry: Registry) {
+    super(name, source, below)
+    this.#registry = registry
+    this.glance(0, this.head)
+  }
+
+  /** @throws ForwardMiss; ImageError where the end is damaged. */
+  override changed(): string | undefined {
+    if (!this.#isJudged) {
+      const tail = new Uint8Array(endLength)
+      this.read(this.size - endLength, tail)
+      judge(this, this.#registry)(this.head, tail)
+      this.#isJudged = true
+    }
+    return super.changed()
+  }
+}
+
+const endLength = 65536
 
 /** Content that is unpacked sooner than read as a stream: it takes no room to speak of. */
 const smallContent = 4 * 1024 * 1024
@@ -197,8 +246,6 @@ function* unpackedInto(
   }
 }
 
-const endLength = 65536
-
 function promisesFormat(fileName: string | undefined, registry: Registry): boolean {
   if (fileName === undefined) return false
   const promised = registry.forExtension(fileName)
@@ -220,7 +267,7 @@ function isRaw(file: ProbedFile): boolean {
 }
 
 /** Looks again when the end is there: a fixed VHD is a raw disk but for its last sector. */
-function judge(content: ByteStore, registry: Registry): ForwardStore['judge'] {
+function judge(content: ByteStore, registry: Registry): NonNullable<ForwardStore['judge']> {
   return (head, tail) => {
     const ends = { head: head.subarray(0, endLength), tail: tail.subarray(Math.max(0, tail.length - endLength)) }
     if (!isRaw(new ProbedFile(content, registry, ends)))

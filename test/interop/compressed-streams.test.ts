@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { UnitSource } from '../../src/block/unit-source.js'
 import { FileStore } from '../../src/block/file-store.js'
 import { ForwardStore } from '../../src/codec/stream/forward-store.js'
 import { compare, convert, hash, measure, restore } from '../../src/index.js'
@@ -119,6 +120,36 @@ test('an image that only its end shows to be one is not read as a raw disk', asy
     assert.equal((await compare(at('out.raw'), at('disk.vhd'))).same, true)
     assert.equal((await compare(at(name), at('disk.vhd'))).same, true)
   }
+})
+
+test('large blocks of xz: the last is decoded while the first are read, and what it shows counts', async (t) => {
+  if (!have(t, 'xz') || process.env['VDISK_NO_NATIVE_CODECS'] !== undefined) return
+  const folder = testFolder(t)
+  const at = (file: string): string => join(folder, file)
+  const xz = (bytes: Uint8Array): Buffer => by('xz', ['-0c', '--block-size=6MiB'], bytes)
+  const raw = Buffer.concat([disk, disk])
+  fs.writeFileSync(at('raw'), raw)
+  await convert(at('raw'), at('disk.vhd'), { from: 'raw', options: { subformat: 'fixed' } })
+  fs.writeFileSync(at('vhd.xz'), xz(fs.readFileSync(at('disk.vhd'))))
+  fs.writeFileSync(at('raw.xz'), xz(raw))
+  const end = t.mock.method(UnitSource.prototype, 'decodeEnd')
+  const { source } = await convert(at('vhd.xz'), at('vhd.raw'), {})
+  assert.deepEqual([source.format, source.subformat, source.access], ['vhd', 'fixed', 'units'])
+  assert.equal((await compare(at('vhd.raw'), at('disk.vhd'))).same, true)
+  assert.equal((await hash(at('vhd.xz'))).source.format, 'vhd')
+  await convert(at('raw.xz'), at('out.raw'), {})
+  assert.ok(fs.readFileSync(at('out.raw')).equals(raw))
+  assert.deepEqual(
+    end.mock.calls.map(({ result }) => result),
+    [true, true, true],
+  )
+  // Something in the last block.
+  const bad = fs.readFileSync(at('raw.xz'))
+  bad[bad.length - 4096]! ^= 1
+  fs.writeFileSync(at('bad.xz'), bad)
+  await assert.rejects(convert(at('bad.xz'), at('bad.raw'), {}), { code: 'E_COMPRESSED' })
+  await assert.rejects(hash(at('bad.xz')), { code: 'E_COMPRESSED' })
+  assert.ok(fs.readdirSync(folder).every((name) => !name.includes('bad.raw')))
 })
 
 test('damage behind what was read already is found, and no target is left', async (t) => {
