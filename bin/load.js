@@ -3,7 +3,7 @@
 // is the larger part of starting. A file is looked for at the one place where it can be, and stands in `require.cache`,
 // so that a plug-in that requires `vdisk` gets the same modules.
 //
-// The cache is made by `npm run build`, and by the first run of another version of Node where the owner of the
+// The cache is made by `npm run build`, and by the first two runs of another version of Node where the owner of the
 // installation runs it; it lies beside the code and is trusted as the code is. Without it everything works, slower.
 // VDISK_CODE_CACHE=off neither reads nor writes it; `renew` writes what this run has compiled besides.
 //
