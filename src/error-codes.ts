@@ -138,6 +138,7 @@ export const codesOf = {
     'E_FREEZE_TARGET',
     'E_FS_DIRTY',
     'E_HELD',
+    'E_HOT_SOURCE',
     'E_HYBRID',
     'E_IN_SET',
     'E_IN_USE',

@@ -124,7 +124,8 @@ export {
   type ListedDisk,
   type ListedPartition,
 } from './operations/device/disks.js'
-export { imageDisk, type ImageDiskOptions } from './operations/imaging/image.js'
+export { imageDisk } from './operations/imaging/image.js'
+export type { ImageDiskOptions } from './operations/imaging/image-options.js'
 export type { ImageDiskResult, ImagingPlan } from './operations/imaging/image-result.js'
 export { resumeImage, type ResumeImageOptions } from './operations/imaging/resume.js'
 export {

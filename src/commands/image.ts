@@ -28,7 +28,7 @@ const ofNewImages = [
 ]
 
 export default class ImageDisk extends BaseCommand {
-  static override summary = 'Image a disk or a partition into an image file.'
+  static override summary = 'Image a disk or a partition into an image file, or into an object of another computer.'
   static override description = paragraphs(`
     Reads the disk or partition SOURCE and writes the same bytes as a new image TARGET, of any format. The source is
     only read. TARGET appears under its name when it is complete; a record TARGET.vdisk.json beside it says which
@@ -42,6 +42,9 @@ export default class ImageDisk extends BaseCommand {
     is in use is read, and compared with the digests in EARLIER.blocks, or with the earlier image where they are
     missing. Reading the image needs the earlier one.
 
+    TARGET may be an address (ssh://, oci://, an address of Azure with a SAS, and what plug-ins know: s3://): the image
+    is sent there while it is read, and appears when it is complete, with its record. --since and --resume are for files.
+
     An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
     without --snapshot or --freeze its image is at best what a power cut would have left. --snapshot reads a snapshot
     of a volume of LVM or ZFS, which is made before and removed afterwards, also when the run fails.
@@ -53,6 +56,10 @@ export default class ImageDisk extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.qcow2 --used-only --compress zstd:3',
     },
     { description: 'One partition', command: '<%= config.bin %> <%= command.id %> /dev/sdb@2 root.vhdx' },
+    {
+      description: 'To another computer, and read back',
+      command: '<%= config.bin %> <%= command.id %> /dev/sdb ssh://store.example/srv/server.qcow2 --used-only --verify',
+    },
     {
       description: 'What has changed since, as a child of the last image',
       command: '<%= config.bin %> <%= command.id %> /dev/sdb tuesday.qcow2 --since monday.qcow2 --used-only',
@@ -71,7 +78,7 @@ export default class ImageDisk extends BaseCommand {
       required: true,
       description: 'the disk or partition to read: /dev/sdb, /dev/sdb1, /dev/sdb@1 (see vdisk disks)',
     }),
-    target: string({ required: true, description: 'the image to make' }),
+    target: string({ required: true, description: 'the image to make: a file, or an address' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
   static override flags = {

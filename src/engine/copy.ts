@@ -3,7 +3,6 @@ import { roundUp } from '../binary/integers.js'
 import type { CopyTarget, Packing } from '../block/image-writer.js'
 import type { ContentTaker } from '../block/content-taker.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
-import { isImageError } from '../errors.js'
 import type { ScannedRun } from './chunk.js'
 import { ContentOrder, type ContentPlace } from './content-order.js'
 import { UnitBuffers } from './fill.js'
@@ -12,7 +11,7 @@ import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { chunkLengthFor, isReadPastCache, lanesFor, Plan, type Chunk, type Shareable } from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
-import { fillAndGive, prefill } from './prefill.js'
+import { fillAndGive, prefill, salvaged } from './prefill.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
 import { runTaskSync, type Task, type TaskContent, type TaskResult } from './task.js'
@@ -51,7 +50,7 @@ export interface CopyOptions {
    */
   readonly parts?: PartDigests
   /**
-   * Is given all that the source holds, in order, while it is copied. Not together with `base`, `salvage` or `journal`.
+   * Is given all that the source holds, in order, while it is copied. Not together with `base` or `journal`.
    */
   readonly content?: ContentTaker
   /** Is given what was placed and written, and says where to begin. */
@@ -78,6 +77,8 @@ export interface PartDigests {
 /** Reads in spite of what cannot be read (src/block/salvage.ts). */
 export interface Salvage {
   readonly capacity: number
+  /** What could not be read so far, in bytes: ascending, apart from each other. */
+  readonly bad: readonly { readonly offset: number; readonly length: number }[]
   salvage(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>
 }
 
@@ -240,7 +241,7 @@ class Mover {
     const result =
       giving === undefined
         ? await this.#scanned(chunk, slot, task, source)
-        : await this.#pool.run(task(await fillAndGive(chunk, source, slot, this.#pool, giving)), slot)
+        : await this.#pool.run(task(await fillAndGive(chunk, source, slot, this.#pool, giving, this.#options)), slot)
     await ticket.turn
     if (giving === undefined) this.#content?.add(chunk.offset, slot.bytes.subarray(0, chunk.length))
     digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
@@ -327,10 +328,7 @@ class Mover {
     try {
       return await this.#pool.run(task(await prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
     } catch (error) {
-      const { salvage } = this.#options
-      if (salvage === undefined || !isImageError(error) || error.code !== 'E_READ') throw error
-      const length = Math.min(chunk.length, salvage.capacity - chunk.offset)
-      await salvage.salvage(chunk.offset, slot.bytes.subarray(0, length), this.#options.signal)
+      const length = await salvaged(error, chunk.offset, slot.bytes.subarray(0, chunk.length), this.#options)
       return await this.#pool.run(task({ pieces: [], present: [{ at: 0, length }] }), slot)
     }
   }

@@ -6,10 +6,11 @@ import { ContentOrder, type ContentPlace } from './content-order.js'
 import { runLanes } from './lanes.js'
 import { Plan, type Chunk } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
-import { fillAndGive, prefill } from './prefill.js'
+import { fillAndGive, prefill, type Salvaging } from './prefill.js'
 import type { Progress } from './progress.js'
+import type { RateLimit } from './rate.js'
 
-export interface PackOptions {
+export interface PackOptions extends Salvaging {
   readonly source: BlockSource
   /** What compresses it, in units of so many bytes. */
   readonly codec: string
@@ -19,6 +20,8 @@ export interface PackOptions {
   readonly take: (stored: Uint8Array, length: number) => Promise<void> | void
   /** Is given all that is read, in order, before it is compressed. */
   readonly content?: ContentTaker
+  /** How many bytes of the disk are read a second at most. */
+  readonly rate?: RateLimit
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -47,6 +50,8 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
       const { length, content } = chunk
+      const wait = options.rate?.take(length, signal)
+      if (wait !== undefined) await wait
       const empty = content.pieces.length === 0 && content.local.length === 0 && length === unitLength
       const giving = order?.place()
       let stored: Uint8Array
@@ -72,15 +77,16 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
 async function packChunk(
   chunk: Chunk,
   slot: Slot,
-  { source, codec, level, unitLength }: PackOptions,
+  options: PackOptions,
   pool: TaskPool,
   giving: ContentPlace | undefined,
 ): Promise<Uint8Array> {
   const { offset, length, content } = chunk
+  const { source, codec, level, unitLength } = options
   const filled =
     giving === undefined
       ? await prefill(content, source, offset, slot.bytes)
-      : await fillAndGive(chunk, source, slot, pool, giving)
+      : await fillAndGive(chunk, source, slot, pool, giving, options)
   const packing = { length: unitLength, codec, level }
   const { runs } = await pool.run({ mode: 'pack', unit: 0, length, packing, ...filled }, slot)
   const [run] = runs

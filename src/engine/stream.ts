@@ -1,15 +1,26 @@
 import { aborted, corrupt } from '../errors.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
+import type { ContentTaker } from '../block/content-taker.js'
 import { CountingStore } from '../block/counting-store.js'
+import { MaskedSource } from '../block/masked.js'
 import { MemoryStore } from '../block/memory-store.js'
+import { RunMap } from '../block/run-map.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
-import { copy, packingRoom, type CopyOptions, type CopyResult } from './copy.js'
+import { ContentOrder, type ContentPlace } from './content-order.js'
+import { ReadTwice, strictly } from './content-sum.js'
+import { copy, packingRoom, type CopyOptions, type CopyResult, type Salvage } from './copy.js'
 import { runLanes } from './lanes.js'
-import { ContentReader, lanesFor, Plan, type ChunkContent } from './plan.js'
+import { ContentReader, lanesFor, Plan, type Chunk, type ChunkContent } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
-import { prefill } from './prefill.js'
+import { fillAndGive, prefill } from './prefill.js'
+import type { TaskContent } from './task.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
+  /**
+   * Is given the content that is given out, in order; what is read twice is compared. It may go together with
+   * `salvage`: what could not be read when the layout was made is zero, and is not read again.
+   */
+  readonly content?: ContentTaker
   /** Makes the image's writer over a store that keeps its tables in memory. */
   readonly layout: (store: ByteStore) => ImageWriter
   /** Takes the image's bytes in order; resolves when more may come. The bytes are reused afterwards. */
@@ -37,8 +48,7 @@ const pieceLength = 1024 * 1024
  * @throws ImageError; aborted E_ABORTED.
  */
 export async function stream(options: StreamOptions): Promise<CopyResult> {
-  const { layout, rate, ...rest } = options
-  // The first pass moves nothing.
+  const { layout, rate, content, salvage, ...rest } = options
   const output =
     rate === undefined
       ? options.output
@@ -49,17 +59,65 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
   const store = new MemoryStore(undefined, 'the layout', 512)
   const target = layout(store)
   if (target.appends === true) return await streamOnce({ ...options, output }, target, store)
-  const placed =
-    target.sequential === true
-      ? [{ position: 0, offset: 0, length: target.capacity }]
-      : await recordLayout(rest, target, store)
+  if (target.sequential === true) {
+    const order = content === undefined ? undefined : new ContentOrder(content)
+    const whole = [{ position: 0, offset: 0, length: target.capacity }]
+    const moved = await giveOut({ ...options, output }, target, store, whole, () => order?.place())
+    order?.finish(options.source.capacity)
+    return moved
+  }
+  const { capacity } = options.source
+  const twice = content === undefined ? undefined : new ReadTwice(content, capacity, unitOf(target))
+  // The first pass moves nothing; but a disk that is being used is spared in both.
+  const first = { ...rest, salvage, content: twice, rate: salvage === undefined ? undefined : rate }
+  const placed = await recordLayout(first, target, store)
+  const again = {
+    ...options,
+    output,
+    source: readableOf(options.source, salvage),
+    salvage: salvage === undefined ? undefined : strictly(salvage),
+  }
+  const moved = await giveOut(again, target, store, placed, () => twice?.again)
+  twice?.assertSame()
+  return moved
+}
+
+/** What a writer's places are multiples of, in bytes. */
+function unitOf({ grain, packedUnit }: ImageWriter): number {
+  return Math.min(grain, packedUnit?.length ?? grain)
+}
+
+/**
+ * Gives out the image: what was placed, and the tables between.
+ * @param place where a piece's content is given to what takes it, asked for in order.
+ */
+async function giveOut(
+  options: StreamOptions,
+  target: ImageWriter,
+  store: MemoryStore,
+  placed: readonly Placed[],
+  place: () => ContentPlace | undefined,
+): Promise<CopyResult> {
   const last = placed.at(-1)
   const end = last === undefined ? 0 : last.position + (last.stored === undefined ? last.length : sum(last.stored))
   await options.planned?.(Math.max(store.size, end))
-  const outlet = new Outlet(store, output, options)
-  await emit(options, target, placed, outlet)
+  const outlet = new Outlet(store, options.output, options)
+  await emit(options, target, placed, outlet, place)
   await outlet.skipTo(store.size)
   return { bytesRead: outlet.fetched, bytesWritten: store.size }
+}
+
+/** A disk without what could not be read of it so far: that is zero. */
+function readableOf(source: BlockSource, salvage: Salvage | undefined): BlockSource {
+  if (salvage === undefined || salvage.bad.length === 0) return source
+  const runs = new RunMap()
+  let end = 0
+  for (const { offset, length } of salvage.bad) {
+    runs.add(end, offset - end)
+    end = offset + length
+  }
+  runs.add(end, source.capacity - end)
+  return new MaskedSource(source, runs)
 }
 
 /** One pass: what is compressed is placed in order and given out at once, and so is what the writer puts between. */
@@ -78,13 +136,14 @@ async function streamOnce(options: StreamOptions, target: ImageWriter, store: Me
     pieceLength + packingRoom(packing),
     false,
   )
+  const order = options.content === undefined ? undefined : new ContentOrder(options.content)
   await runLanes(
     slots.length,
     () => plan.next(),
     async (chunk, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-      const content = await prefill(chunk.content, source, chunk.offset, slot.bytes)
+      const content = await filled(chunk, slot, { options, pool, giving: order?.place() })
       const { runs } = await pool.run({ mode: 'scan', unit: align, length: chunk.length, packing, ...content }, slot)
       await ticket.turn
       for (const run of runs) {
@@ -99,9 +158,32 @@ async function streamOnce(options: StreamOptions, target: ImageWriter, store: Me
     },
     signal,
   )
+  order?.finish(source.capacity)
   target.finish()
   await outlet.skipTo(store.size)
   return { bytesRead: outlet.fetched, bytesWritten: store.size }
+}
+
+/** How a piece is read. */
+interface Filling {
+  readonly options: Pick<StreamOptions, 'source' | 'salvage' | 'signal'>
+  readonly pool: TaskPool
+  /** Its place among what is given to what takes the content. */
+  readonly giving: ContentPlace | undefined
+}
+
+/** The content of a piece, before it is compressed: read already where something takes it. */
+async function filled(
+  piece: Pick<Chunk, 'offset' | 'length' | 'content'>,
+  slot: Slot,
+  { options, pool, giving }: Filling,
+): Promise<TaskContent> {
+  if (giving === undefined) return await prefill(piece.content, options.source, piece.offset, slot.bytes)
+  try {
+    return await fillAndGive(piece, options.source, slot, pool, giving, options)
+  } finally {
+    giving.end()
+  }
 }
 
 /** The first pass: the writer decides, nothing is moved. */
@@ -168,6 +250,7 @@ async function emit(
   target: ImageWriter,
   placed: readonly Placed[],
   outlet: Outlet,
+  place: () => ContentPlace | undefined,
 ): Promise<void> {
   const { source, signal } = options
   const threads = options.threads ?? defaultThreads()
@@ -184,7 +267,8 @@ async function emit(
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
       const content = contents.at(piece.offset, piece.length)
       const isZero = options.zeros !== undefined && piece.stored === undefined && holdsNothing(content)
-      const bytes = isZero ? undefined : await fetch(source, content, piece, slot, target, pool)
+      const giving = isZero ? undefined : place()
+      const bytes = isZero ? undefined : await fetch({ ...piece, content }, slot, target, { options, pool, giving })
       await ticket.turn
       await outlet.skipTo(piece.position)
       if (bytes === undefined) await outlet.giveZeros(piece.length)
@@ -218,16 +302,15 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
 
 /** The bytes of a piece as they stand in the image. */
 async function fetch(
-  source: BlockSource,
-  content: ChunkContent,
-  piece: Placed,
+  piece: Placed & { readonly content: ChunkContent },
   slot: Slot,
   target: ImageWriter,
-  pool: TaskPool,
+  filling: Filling,
 ): Promise<Uint8Array> {
-  const { pieces, present } = await prefill(content, source, piece.offset, slot.bytes)
+  const { pieces, present } = await filled(piece, slot, filling)
   const packing = piece.stored === undefined ? undefined : target.packedUnit
-  const result = await pool.run(
+  if (filling.giving !== undefined && packing === undefined) return slot.bytes.subarray(0, piece.length)
+  const result = await filling.pool.run(
     {
       mode: 'scan',
       unit: packing?.length ?? 0,

@@ -22,10 +22,14 @@ export interface UploadPlan {
    * meanwhile is not replaced (E_EXISTS).
    */
   readonly replaces: StandingObject | undefined
+  /** It is for its owner alone, where files have permissions: the content of a disk. */
+  readonly isPrivate?: boolean
   /** What an earlier run gave to `save`; undefined: it begins anew. */
   readonly earlier?: unknown
   /** Keeps what a later run can go on with, as JSON; undefined: nothing is to be gone on with. */
   readonly save?: (state: unknown) => void
+  /** What an object that carries notes ({@link UploadTarget.takesNote}) is to say: JSON, asked for by `commit`. */
+  readonly note?: () => string
   /** Ends requests that are under way. `abort` is still called, and is not ended by it. */
   readonly signal?: AbortSignal
 }
@@ -88,6 +92,18 @@ export interface UploadTarget {
   next?(platform: string): readonly string[] | undefined
   /** What is to be said of the target beforehand, such as how it is guarded. */
   readonly notes?: readonly Note[]
+  /** Whether the object carries a small text with it, which appears with it ({@link UploadPlan.note}). */
+  readonly takesNote?: boolean
+  /**
+   * The place of a small file that belongs to the object: its name with an ending (`.vdisk.json`) behind it. Undefined
+   * where objects have no neighbours.
+   */
+  beside?(ending: string): UploadTarget
+  /**
+   * Keeps the connection open for what is asked next, of the object and of what lies beside it, until it is closed.
+   * To be called first.
+   */
+  keep?(): Disposable
   /** What it cannot take. @throws ImageError usage, target. */
   check?(image: UploadImage): void
   /**

@@ -432,20 +432,24 @@ test('an image for which there is no room is refused where that is certain, and 
   }
 })
 
-test('an address as the target of an image or a set is refused by name, and the hint helps', { skip }, async (t) => {
-  const folder = testFolder(t)
-  const content = diskLike(2 * mebibyte, 71)
-  fs.writeFileSync(join(folder, 'disk.raw'), content)
-  const device = loopDevice(t, join(folder, 'disk.raw'))
-  const address = `sftp://honest${folder}/there.raw`
-  for (const resume of [false, true])
-    await assert.rejects(imageDisk(device, address, { resume }), (error: Error & { code: string; hint: string }) => {
-      assert.equal(error.code, 'E_TARGET')
-      assert.ok(error.hint.includes(`vdisk convert ${device} ADDRESS`), error.hint)
-      return true
-    })
-  await assert.rejects(initSet(`sftp://honest${folder}/set`, device), { code: 'E_TARGET' })
-  process.env['VDISK_SSH'] = hostileSftp(folder)
-  await convert(device, address)
-  assert.ok(fs.readFileSync(join(folder, 'there.raw')).equals(content))
-})
+test(
+  'an export as the target of an image, and an address as that of a set, are refused by name',
+  { skip },
+  async (t) => {
+    const folder = testFolder(t)
+    const content = diskLike(2 * mebibyte, 71)
+    fs.writeFileSync(join(folder, 'disk.raw'), content)
+    const device = loopDevice(t, join(folder, 'disk.raw'))
+    const other = 'nbd://127.0.0.1:1/disk'
+    for (const resume of [false, true])
+      await assert.rejects(imageDisk(device, other, { resume }), (error: Error & { code: string; hint: string }) => {
+        assert.equal(error.code, 'E_TARGET')
+        assert.ok(error.hint.includes(`vdisk convert ${device} ADDRESS`), error.hint)
+        return true
+      })
+    await assert.rejects(initSet(`sftp://honest${folder}/set`, device), { code: 'E_TARGET' })
+    process.env['VDISK_SSH'] = hostileSftp(folder)
+    await convert(device, `sftp://honest${folder}/there.raw`)
+    assert.ok(fs.readFileSync(join(folder, 'there.raw')).equals(content))
+  },
+)

@@ -11,7 +11,7 @@ export interface ServedBlob {
   readonly content: Buffer
   /** One byte a sector: whether it was written. */
   readonly written: Uint8Array
-  readonly marks: Readonly<Record<string, string>>
+  marks: Readonly<Record<string, string>>
   version: number
   lease: string | undefined
 }
@@ -122,6 +122,10 @@ function handle(
     const refused = changeLease(blob, what.slice('lease '.length), headers)
     if (refused === undefined) yes(200, blob)
     else no(...refused)
+  } else if (what === 'metadata') {
+    blob.marks = marksIn(headers)
+    blob.version = nextVersion++
+    yes(200, blob)
   } else if (what === 'page') {
     const refused = putPages(blob, headers, body)
     if (refused === undefined) yes(201, blob)
@@ -144,16 +148,20 @@ function madeBlob(
   if (blob === undefined && headers['if-match'] !== undefined) return [412, 'ConditionNotMet']
   if (headers['x-ms-blob-type'] !== 'PageBlob' || size % sector !== 0 || body.length > 0)
     return [400, 'InvalidHeaderValue']
-  const marks = Object.entries(headers).flatMap(([name, value]) =>
-    name.startsWith('x-ms-meta-') ? [[name, String(value)] as const] : [],
-  )
   return {
     content: Buffer.alloc(size),
     written: new Uint8Array(size / sector),
-    marks: Object.fromEntries(marks),
+    marks: marksIn(headers),
     version: nextVersion++,
     lease: blob?.lease,
   }
+}
+
+function marksIn(headers: IncomingMessage['headers']): Record<string, string> {
+  const marks = Object.entries(headers).flatMap(([name, value]) =>
+    name.startsWith('x-ms-meta-') ? [[name, String(value)] as const] : [],
+  )
+  return Object.fromEntries(marks)
 }
 
 function isRefusal(made: ServedBlob | Refusal): made is Refusal {

@@ -12,13 +12,16 @@ export interface S3Object {
   readonly bucketUrl: string
   /** Requests are sent there. */
   readonly http: HttpAddress
+  /** The object with an ending behind its key. @throws ImageError usage E_S3_ADDRESS where that is too long. */
+  beside(ending: string): S3Object
 }
 
 /**
  * What `s3://bucket/key` means. The key is taken as it stands, as AWS's programs take it.
  * @throws ImageError usage E_S3_ADDRESS.
  */
-export function objectOf(address: string, settings: Settings, { printable, usage }: Library): S3Object {
+export function objectOf(address: string, settings: Settings, library: Library): S3Object {
+  const { printable, usage } = library
   const wrong = (why: string): Error =>
     usage('E_S3_ADDRESS', `${printable(address)} is no address of an object: ${why}`, {
       hint: 'For example s3://bucket/images/disk.qcow2',
@@ -37,7 +40,9 @@ export function objectOf(address: string, settings: Settings, { printable, usage
     data: { region: settings.region, credentials: settings.credentials },
   }
   const ofBucket = bucketUrl(bucket, settings)
-  return { bucket, key, bucketUrl: ofBucket, http: { url: `${ofBucket}/${encoded(key)}`, label, signer } }
+  const http = { url: `${ofBucket}/${encoded(key)}`, label, signer }
+  const beside = (ending: string): S3Object => objectOf(`${address}${ending}`, settings, library)
+  return { bucket, key, bucketUrl: ofBucket, http, beside }
 }
 
 /** The address of a bucket, without a slash at its end. */

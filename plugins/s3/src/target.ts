@@ -32,6 +32,10 @@ export class S3Target implements UploadTarget {
     this.label = object.http.label
   }
 
+  beside(ending: string): S3Target {
+    return new S3Target(this.#object.beside(ending), this.#settings, this.#library)
+  }
+
   async look(): Promise<StandingObject | undefined> {
     using requests = await S3Requests.open(this.#object, this.#library)
     return await requests.look()

@@ -22,6 +22,10 @@ export const refusedAdvice: Readonly<Record<CodesOf<'refused'>, Advice>> = {
     'A volume group, array or encrypted volume uses the disk.',
     'Close it first; vdisk disks shows what holds it.',
   ],
+  E_HOT_SOURCE: [
+    'What changed between the two reads would be missing from the image.',
+    'Read a snapshot, or send a raw image, which is read once.',
+  ],
   E_HYBRID: ['The partitions of the hybrid MBR would be lost.', 'Make it a protective MBR first.'],
   E_IN_SET: ['Later points of the set need this image as it is.', 'Convert it to an image of its own.'],
   E_IN_USE: ['What uses the image may see old and new content mixed.', 'Detach or unmount it first.'],

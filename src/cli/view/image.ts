@@ -54,7 +54,7 @@ function text(result: ImageDiskResult, render: Renderer): string {
     rows.push([
       'not readable',
       `${sizeText(unreadable.bytes)} in ${unreadable.count} ${unreadable.count === 1 ? 'range' : 'ranges'}, ` +
-        `zero in the image; listed in ${unreadable.map ?? ''}`,
+        `zero in the image${unreadable.map === undefined ? '' : `; listed in ${unreadable.map}`}`,
     ])
   if (result.resumed === true) rows.push(['read again', `${sizeText(result.bytesWritten)}, now in the image`])
   if (result.record !== undefined) rows.push(['record', result.record])
@@ -73,7 +73,7 @@ function text(result: ImageDiskResult, render: Renderer): string {
   return [
     render.heading(heading),
     render.facts(rows),
-    ...(unreadable.bytes > 0
+    ...(unreadable.bytes > 0 && target.allocated !== undefined
       ? ['`vdisk image SOURCE IMAGE --resume` reads the ranges again that could not be read.']
       : []),
     ...nextLines(render, result.platform),

@@ -13,6 +13,7 @@ export class PageBlobTarget implements UploadTarget {
   readonly isSparse = true
   readonly resumes = true
   readonly usual = { vhd: { subformat: 'fixed' } } as const
+  readonly takesNote: boolean
   readonly label: Label
   readonly #address: HttpAddress
   readonly #isManagedDisk: boolean
@@ -21,6 +22,7 @@ export class PageBlobTarget implements UploadTarget {
     this.label = address.label
     this.#address = address
     this.#isManagedDisk = isManagedDisk
+    this.takesNote = !isManagedDisk
   }
 
   /** @throws ImageError usage E_TARGET */

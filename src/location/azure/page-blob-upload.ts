@@ -1,17 +1,20 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { grouped, refused, targetError, usage, type ImageError, type Label } from '../../errors.js'
+import type { Note } from '../../block/types.js'
 import type { Upload, UploadedObject, UploadPlan } from '../upload.js'
 import type { HttpAddress } from '../../remote/http/address.js'
 import type { ReaderOptions } from '../../remote/http/reader-options.js'
 import { md5Of, PageBlob } from '../../remote/azure/blob.js'
 import { Lanes } from '../../remote/azure/lanes.js'
 import { PieceCutter, type PagePiece } from '../../remote/azure/pieces.js'
-import { markName, uploadState, type UploadState } from './upload-state.js'
+import { markName, recordName, uploadState, type UploadState } from './upload-state.js'
 
 const mebibyte = 1024 * 1024
 const footerLength = 512
 /** After so many bytes that were sent, what a later run can go on with is kept. */
 const stepLength = 16 * mebibyte
+/** A blob's metadata has 8 KiB at most, with the mark and their names. */
+const longestNote = 7680
 /** How often the lease is renewed, in milliseconds: it ends after a minute. */
 const renewal = 20_000
 /** How long taking back what was begun may last for each request, in milliseconds, and how often it is tried. */
@@ -106,6 +109,11 @@ interface Given {
   readonly size: number
 }
 
+/** JSON in the characters that headers may have. */
+function inAscii(json: string): string {
+  return json.replaceAll(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
 class PageBlobUpload implements Upload {
   readonly resumed: number
   readonly #blob: PageBlob
@@ -146,11 +154,12 @@ class PageBlobUpload implements Upload {
     for (const piece of this.#cutter.rest()) await this.#send(piece)
     await this.#lanes.settled()
     if (this.#position < this.resumed) throw this.#otherSource()
+    const notes = await this.#carryNote()
     const version = await this.#blob.put(size - footerLength, this.#footer, md5Of(this.#footer), lease)
     clearInterval(this.#timer)
     if (lease !== undefined) await this.#blob.endLease(lease)
     this.#blob[Symbol.dispose]()
-    return { size, version }
+    return { size, version, notes }
   }
 
   async abort(): Promise<string | undefined> {
@@ -176,6 +185,26 @@ class PageBlobUpload implements Upload {
       // What ended the upload is the cause, and is reported.
     }
     return `${label} could not be removed: it holds a part of the new disk, and is no VHD.`
+  }
+
+  /** Puts the note beside the mark, before the footer makes it a VHD. */
+  async #carryNote(): Promise<readonly Note[]> {
+    const { mark, lease } = this.#begun
+    const note = this.#given.plan.note?.()
+    if (note === undefined || lease === undefined) return []
+    const value = inAscii(note)
+    if (value.length <= longestNote) {
+      await this.#blob.setMarks({ [markName]: mark, [recordName]: value }, lease)
+      return []
+    }
+    return [
+      {
+        code: 'W_NO_RECORD',
+        message:
+          `${this.#blob.label} carries at most ${longestNote} characters, and the record of the disk has ` +
+          `${value.length}: it is not kept there`,
+      },
+    ]
   }
 
   /** Sends what an earlier run has not sent. */

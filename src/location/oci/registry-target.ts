@@ -6,6 +6,7 @@ import type { StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget }
 /** A tag of a registry as a place for a containerDisk: an image with one file in its folder /disk. */
 export class RegistryTarget implements UploadTarget {
   readonly packs = true
+  readonly takesNote = true
   readonly fileName = 'disk.qcow2'
   readonly label: Label
   readonly #reference: OciReference & { readonly tag: string }

@@ -13,6 +13,8 @@ const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 const configType = 'application/vnd.oci.image.config.v1+json'
 /** Not compressed: it is read by ranges then, and images compress better by themselves. */
 const layerType = 'application/vnd.oci.image.layer.v1.tar'
+/** Where an image of a disk says which disk it is of (docs/schemas/image-record.json). */
+const recordAnnotation = 'vdisk.image-record'
 /** What is read back at once of an image whose length was not known, in bytes. */
 const pieceLength = 4 * 1024 * 1024
 
@@ -80,6 +82,7 @@ class RegistryUpload implements Upload {
       mediaType: manifestType,
       config: { mediaType: configType, ...config },
       layers: [{ mediaType: layerType, ...layer }],
+      annotations: this.#annotations,
     }
     const manifest = Buffer.from(JSON.stringify(described))
     const version = await this.#writer.putManifest(manifest, manifestType, () => this.#assertStanding())
@@ -101,6 +104,12 @@ class RegistryUpload implements Upload {
     } finally {
       this.#close()
     }
+  }
+
+  /** What the image is to carry; without it the same disk is the same image. */
+  get #annotations(): Readonly<Record<string, string>> | undefined {
+    const note = this.#plan.note?.()
+    return note === undefined ? undefined : { [recordAnnotation]: note }
   }
 
   #close(): void {

@@ -1,7 +1,6 @@
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { SliceSource } from '../../block/slice.js'
-import type { BlockSource } from '../../block/types.js'
-import { FrozenFilesystems } from '../../device/freeze.js'
+import type { BlockSource, Note } from '../../block/types.js'
 import { copy, RateLimit, type CopyResult, type Progress } from '../../engine/index.js'
 import { printable, stopIfAborted } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
@@ -15,32 +14,21 @@ import { proveDigest } from '../transfer/proof.js'
 import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sink-file.js'
 import type { Step } from '../transfer/step.js'
 import { BlocksWriter, blocksPath } from './blocks-file.js'
-import { consistencyOf, type Heat } from './guards.js'
+import { HeldSource, when, type HeldSourceOptions } from './held-source.js'
 import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import type { SinceImage } from './since.js'
 
-/** What is imaged, and how. */
-export interface ImageRunOptions {
+/** What is imaged, and how, wherever the image goes. */
+export interface ReadingOptions extends HeldSourceOptions {
   readonly device: NamedDevice
-  readonly heat: Heat
-  /** Whether the disk was opened so that nobody can mount it meanwhile. */
-  readonly exclusive: boolean
   /** What of the disk is read, and how many bytes of it are stored. */
   readonly disk: BlockSource
   readonly bytes: number
-  /** What it is a child of: only what differs from it is stored. */
-  readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files'>
   /** Bytes of the disk. */
   readonly capacity: number
   /** The partitions whose digests are recorded. */
   readonly parts: readonly DigestPart[]
-  readonly target: string
-  readonly sink: FileSinkOptions
-  /** Whether mounted filesystems are held still. */
-  readonly freezes: boolean
-  /** What an image of the snapshot is worth that is read in place of the source, and whether that is whole still. */
-  readonly snapshot?: { readonly consistency: Consistency; readonly check: () => Promise<void> }
   readonly verify: boolean
   /** Whether the disk is still there: one that was pulled out has no bad sectors. */
   readonly stillThere: () => boolean
@@ -56,12 +44,22 @@ export interface ImageRunOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** What is imaged into a file of this computer. */
+export interface ImageRunOptions extends ReadingOptions {
+  /** What it is a child of: only what differs from it is stored. */
+  readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files'>
+  readonly target: string
+  readonly sink: FileSinkOptions
+}
+
 /** What an image became. */
-export interface ImageMade extends FileResult, CopyResult {
+export interface ImageMade extends Omit<FileResult, 'allocated'>, CopyResult {
+  /** Bytes that the filesystem holds for it, where it is a file of this computer. */
+  readonly allocated?: number
   readonly consistency: Consistency
   readonly digests: ImageRecord['digests']
-  /** The record's path. */
-  readonly record: string
+  /** The record's path; undefined where the image has none, or carries it. */
+  readonly record?: string
   readonly bad: readonly BadRun[]
   /** The map's path, when something could not be read. */
   readonly map?: string
@@ -72,7 +70,7 @@ export class ImageRun implements Disposable {
   readonly #options: ImageRunOptions
   readonly #salvage: SalvagingSource
   readonly #digests: DiskDigests
-  #frozen: FrozenFilesystems | undefined
+  readonly #held: HeldSource
   #sink: FileSink | undefined
   #blocks: BlocksWriter | undefined
   #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
@@ -83,13 +81,14 @@ export class ImageRun implements Disposable {
 
   constructor(options: ImageRunOptions) {
     this.#options = options
+    this.#held = new HeldSource(options)
     this.#salvage = new SalvagingSource(options.disk, options.stillThere)
     this.#digests = new DiskDigests(options.capacity, options.parts)
   }
 
   /** What is done, in order. */
   get steps(): Step[] {
-    const { device, heat, exclusive, bytes, freezes, snapshot, verify, target: path, record } = this.#options
+    const { verify, target: path, record } = this.#options
     const target = printable(path)
     const { format, subformat } = record.image
     return [
@@ -107,31 +106,9 @@ export class ImageRun implements Disposable {
           this.#blocks = new BlocksWriter(path, capacity, since?.known)
         },
       },
-      ...when(freezes, {
-        name: 'freeze',
-        message: `hold still: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`,
-        run: () => {
-          this.#frozen = FrozenFilesystems.freeze(heat.mounts)
-        },
-      }),
-      {
-        name: 'copy',
-        message:
-          `read ${device.kind} ${printable(device.name)} of ${device.disk.path}, ${bytes} bytes, past the page cache` +
-          `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it` +
-          this.#comparing,
-        run: () => this.#copy(),
-      },
-      ...when(snapshot !== undefined, {
-        name: 'check',
-        message: 'make sure that the snapshot kept all that the source was',
-        run: () => snapshot?.check(),
-      }),
-      ...when(freezes, {
-        name: 'release',
-        message: 'let the filesystems go',
-        run: () => this.#frozen?.[Symbol.dispose](),
-      }),
+      ...this.#held.before,
+      { name: 'copy', message: `${readingText(this.#options)}${this.#comparing}`, run: () => this.#copy() },
+      ...this.#held.after,
       { name: 'complete', message: this.#completing, run: () => this.#complete() },
       ...when(verify, {
         name: 'verify',
@@ -147,14 +124,10 @@ export class ImageRun implements Disposable {
     ]
   }
 
-  /** What the image will be worth, as far as it is known beforehand; afterwards, what it is worth. */
+  readonly notes: readonly Note[] = []
+
   get consistency(): Consistency {
-    const { heat, exclusive, freezes, snapshot } = this.#options
-    if (snapshot !== undefined) return snapshot.consistency
-    const frozen = freezes
-      ? (this.#frozen ?? { frozen: heat.written.map(({ point }) => point), refused: [] })
-      : undefined
-    return consistencyOf(heat, exclusive, frozen)
+    return this.#held.consistency
   }
 
   /** What came of it, when all steps have run. */
@@ -164,7 +137,7 @@ export class ImageRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#frozen?.[Symbol.dispose]()
+    this.#held[Symbol.dispose]()
     this.#sink?.[Symbol.dispose]()
     this.#blocks?.[Symbol.dispose]()
     // An image that did not get its name leaves no map either.
@@ -321,6 +294,10 @@ export class ImageRun implements Disposable {
   }
 }
 
-function when(wanted: boolean, step: Step): Step[] {
-  return wanted ? [step] : []
+/** How the source is read, for people. */
+export function readingText({ device, bytes, exclusive }: ReadingOptions): string {
+  return (
+    `read ${device.kind} ${printable(device.name)} of ${device.disk.path}, ${bytes} bytes, past the page cache` +
+    `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it`
+  )
 }

@@ -2,15 +2,13 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
-import type { Progress } from '../../engine/index.js'
-import { printable, refused, targetError, usage } from '../../errors.js'
-import type { DiskShape, OptionValues } from '../../formats/driver.js'
+import { printable, refused, targetError } from '../../errors.js'
+import type { DiskShape } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
 import { findDevice, openDevice, type NamedDevice, type OpenedDevice } from '../device/argument.js'
 import { recordedSource } from '../device/origin.js'
-import type { DigestPart } from '../transfer/disk-digests.js'
 import { choosePlatform, type PlatformChoice } from '../platform/choice.js'
 import { platformResult, type PlatformResult } from '../transfer/for-platform.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
@@ -18,11 +16,11 @@ import { largestSize } from '../transfer/measure.js'
 import { resumable } from '../resume/resumable.js'
 import type { FileSession } from '../resume/file-session.js'
 import { compressedTarget } from '../transfer/sink-compressed.js'
+import { runSink, type Making } from '../transfer/sink.js'
 import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
-import { checkTarget, refuseAddress, type TargetPlace } from '../transfer/target.js'
-import type { UsedOnlyOptions } from '../transfer/used-only.js'
+import { checkTarget, type TargetPlace } from '../transfer/target.js'
 import {
   guardFreezeTarget,
   guardSameDisk,
@@ -34,65 +32,21 @@ import {
   type Heat,
 } from './guards.js'
 import { blocksPath } from './blocks-file.js'
-import { ImageRun } from './image-run.js'
+import { ImageAddress, isReadOnce, refuseHot } from './image-address.js'
+import { ImageRun, type ReadingOptions } from './image-run.js'
 import { beginImage, identityOf } from './beginning.js'
 import { fittedContent, keptContent, type KeptContent } from './kept-content.js'
 import { imageRecordPath, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
 import { openSince, type SinceImage } from './since.js'
 import { planSnapshot, type SnapshotChoice } from './snapshot-choice.js'
+import { UploadRun } from './upload-run.js'
 import { SourceSnapshot } from './source-snapshot.js'
 import type { ImageTarget } from '../transfer/image-target.js'
+import { refuseCombinations, type ImageDiskOptions } from './image-options.js'
 import type { ImageDiskResult } from './image-result.js'
+import { digestedParts } from './parts.js'
 import { milliseconds } from '../../sys/clock.js'
-import { shellWord } from '../../sys/shell-word.js'
-
-export interface ImageDiskOptions {
-  readonly registry?: Registry
-  /** Format of the image; by its extension when left out. */
-  readonly to?: string
-  readonly options?: OptionValues
-  /** The id of a platform: format, options and size are what it takes. */
-  readonly for?: string
-  readonly sectorSize?: 512 | 4096
-  /** Leaves out what the filesystems of the disk do not use. */
-  readonly usedOnly?: Omit<UsedOnlyOptions, 'signal' | 'parts'>
-  /** The partitions to keep, by number; the others read as zero. */
-  readonly parts?: readonly number[]
-  /** Holds the mounted filesystems of the source still while it is read. */
-  readonly freeze?: boolean
-  /** Reads a snapshot of the source, which is made before and removed afterwards. */
-  readonly snapshot?: SnapshotChoice
-  /** An image of the same disk, made earlier: the new one is its child, and stores what has changed since. */
-  readonly since?: string
-  /** Takes another disk than the one that `since` is the image of. */
-  readonly allowOtherDisk?: boolean
-  /** Bytes that must be free where the image is to lie; `most`: all that it may take. Default: a warning at most. */
-  readonly leastFree?: number | 'most'
-  /** Lets the image lie on the disk that it is made of. */
-  readonly allowSameDisk?: boolean
-  /** Replaces an image although something else has it, where that can be overridden. */
-  readonly allowInUse?: boolean
-  /** Reads the image back and compares its digest with what was read from the disk. */
-  readonly verify?: boolean
-  readonly force?: boolean
-  readonly flush?: boolean
-  /** Checks everything, and writes nothing. */
-  readonly dryRun?: boolean
-  readonly threads?: number
-  readonly sparse?: number
-  /** Most bytes of the disk that are read a second. */
-  readonly rate?: number
-  /** Keeps a journal beside the unfinished image, and goes on with what an earlier run left (docs/resuming.md). */
-  readonly resume?: boolean
-  readonly uuid?: string
-  readonly time?: number
-  /** Version of the program, for the record. */
-  readonly toolVersion?: string
-  readonly platform?: DiskPlatform
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: Progress) => void
-}
 
 /** Bad ranges listed in a result; the map file has all. */
 export const listedRanges = 100
@@ -101,8 +55,8 @@ export const listedRanges = 100
  * Images a disk or partition: reads it past the page cache into a new image, around what cannot be read, and writes a
  * record beside it that says which disk it was, in what state, and what its content is. The disk is only read. With
  * `since`, only what has changed since that image was made, as a child of it.
- * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_OTHER_DISK, E_SIZE_CHANGED;
- * reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS, E_NO_SPACE;
+ * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_HOT_SOURCE, E_OTHER_DISK,
+ * E_SIZE_CHANGED; * reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS, E_NO_SPACE;
  * mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function imageDisk(
@@ -110,13 +64,10 @@ export async function imageDisk(
   target: string,
   options: ImageDiskOptions = {},
 ): Promise<ImageDiskResult> {
-  refuseAddress(
-    target,
-    `Name a file, or copy the disk with vdisk convert ${shellWord(source)} ADDRESS: that makes no record, and ends ` +
-      'where the disk cannot be read.',
-  )
+  const { since, resume, registry = new Registry() } = options
+  using address = ImageAddress.of(target, registry, { source, since, resume })
   const once = async (session?: FileSession): Promise<ImageDiskResult> => {
-    const job = new Imaging(source, target, options, session)
+    const job = new Imaging(source, target, { ...options, registry }, { session, address })
     return options.snapshot === undefined ? await job.runOn(job.device) : await job.runOnSnapshot(options.snapshot)
   }
   if (options.resume !== true || options.dryRun === true) return await once()
@@ -128,12 +79,27 @@ export async function imageDisk(
   return { ...result, continued: recorded, notes: [...notes, ...result.notes] }
 }
 
+/** What is known when all was looked at, before anything is copied. */
+interface RunFacts {
+  readonly device: OpenedDevice
+  readonly disk: BlockSource
+  readonly bytes: number
+  /** Undefined where the image is sent to another computer. */
+  readonly place: TargetPlace | undefined
+  readonly shape: DiskShape
+  readonly source: RecordedSource
+  /** Whether what is sent is read once. */
+  readonly once: boolean
+}
+
 class Imaging {
   readonly device: NamedDevice
   readonly heat: Heat
   readonly #target: string
-  readonly #options: ImageDiskOptions
+  readonly #options: ImageDiskOptions & { readonly registry: Registry }
   readonly #session: FileSession | undefined
+  /** Where the image is sent to; undefined where it is a file of this computer. */
+  readonly #address: ImageAddress | undefined
   readonly #format: TargetFormat
   readonly #container: Container | undefined
   readonly #choice: PlatformChoice | undefined
@@ -145,40 +111,33 @@ class Imaging {
   #snapshot: SourceSnapshot | undefined
   #snapshotNotes: readonly Note[] = []
 
-  constructor(source: string, target: string, options: ImageDiskOptions, session: FileSession | undefined) {
+  constructor(
+    source: string,
+    target: string,
+    options: ImageDiskOptions & { readonly registry: Registry },
+    { session, address }: { readonly session: FileSession | undefined; readonly address: ImageAddress | undefined },
+  ) {
     this.#options = options
     this.#session = session
-    if (options.resume === true && options.since !== undefined)
-      throw usage('E_RESUME', '--since and --resume do not go together', {
-        hint: 'Leave out --resume: a child holds little, and is made anew.',
-      })
-    if (options.snapshot !== undefined && options.resume === true)
-      throw usage('E_RESUME', '--snapshot and --resume do not go together', {
-        hint: 'Leave out one of them: the next snapshot would show the source at another moment.',
-      })
+    this.#address = address
     this.#target = target
     this.#platform = options.platform ?? thisMachine()
-    const registry = options.registry ?? new Registry()
+    const { registry } = options
     this.#choice =
       options.for === undefined
         ? undefined
-        : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
+        : choosePlatform(registry, options.for, { ...options, path: address?.name ?? target, packs: false })
     const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
-    const compressed = compressedTarget(target)
+    const compressed = address === undefined ? compressedTarget(target) : undefined
     this.#container = compressed?.container
-    if (compressed !== undefined && options.resume === true)
-      throw usage('E_RESUME', 'an image in a compressed file cannot be gone on with', {
-        hint: 'Give a name that is not one of a compressed file (a QCOW2 may be compressed itself: --compress).',
-      })
-    if (compressed !== undefined && options.since !== undefined)
-      throw usage('E_STREAM', 'an image in a compressed file cannot have a parent', {
-        hint: 'Give a name that is not one of a compressed file, or leave out --since.',
-      })
-    this.#format = targetFormat(registry, compressed?.inner ?? target, to, chosen)
+    refuseCombinations(options, compressed !== undefined)
+    this.#format =
+      address?.format(registry, to, chosen) ?? targetFormat(registry, compressed?.inner ?? target, to, chosen)
     this.device = findDevice(source, this.#platform)
     this.heat = heatOf(this.device, this.#platform)
-    this.#sameDisk = guardSameDisk(this.device, this.heat, target, this.#platform, options.allowSameDisk === true)
-    if (options.freeze === true) this.#guardFreeze()
+    this.#sameDisk =
+      address?.sameDisk ?? guardSameDisk(this.device, this.heat, target, this.#platform, options.allowSameDisk === true)
+    if (options.freeze === true && address === undefined) this.#guardFreeze()
   }
 
   /** Reads the source, or its snapshot. */
@@ -203,10 +162,7 @@ class Imaging {
     const { parts, dryRun = false } = this.#options
     using since = this.#openSince(device.source)
     this.#since = since
-    const place = checkTarget(this.#target, this.#options.force === true, since?.files ?? [], {
-      allowInUse: this.#options.allowInUse,
-    })
-    this.#checkCompanions()
+    const place = await this.#place(since)
     const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
     const identity = identityOf(this.#options, this.#session)
     const shapeOf = (capacity: number): DiskShape => ({
@@ -222,12 +178,13 @@ class Imaging {
     )
     const shape = shapeOf(kept.disk.capacity)
     const bytes = storedBytes(kept.disk)
-    const guards = await this.#guards(kept.disk, shape)
+    const once = this.#address?.container !== undefined || isReadOnce(this.#format, shape)
+    const guards = await this.#guards(kept.disk, shape, once)
     const source = recordedSource(this.device)
     this.#begin(shape, source)
-    using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source })
+    using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source, once })
     const { steps } = run
-    if (!dryRun) await this.#carryOut(place, steps)
+    if (!dryRun) await this.#carryOut(place, run)
     const made = dryRun ? undefined : run.made
     const { bad = [], map } = made ?? {}
     const target = this.#described(shape, made)
@@ -248,7 +205,7 @@ class Imaging {
       bytesWritten: made?.bytesWritten ?? 0,
       verified: !dryRun && this.#options.verify === true,
       platform: this.#made(target, kept),
-      notes: this.#notes(guards, kept, shape, target),
+      notes: [...this.#notes(guards, kept, shape, target), ...(dryRun ? [] : run.notes)],
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
@@ -279,16 +236,34 @@ class Imaging {
   }
 
   /** What can be gone on with says so by itself, when it is interrupted. */
-  async #carryOut(place: TargetPlace, steps: readonly Step[]): Promise<void> {
-    if (this.#session !== undefined) await runSteps(steps)
-    else await leavingNothing(place, () => runSteps(steps))
+  async #carryOut(place: TargetPlace | undefined, run: Making): Promise<void> {
+    if (place === undefined) await runSink(run)
+    else if (this.#session !== undefined) await runSteps(run.steps)
+    else await leavingNothing(place, () => runSteps(run.steps))
+  }
+
+  /** Where the image is to stand; undefined where it is sent to another computer. */
+  async #place(since: SinceImage | undefined): Promise<TargetPlace | undefined> {
+    const { force = false, allowInUse } = this.#options
+    if (this.#address !== undefined) {
+      await this.#address.check(force)
+      return undefined
+    }
+    const place = checkTarget(this.#target, force, since?.files ?? [], { allowInUse })
+    this.#checkCompanions()
+    return place
   }
 
   /** What the image was made for. */
   #made(target: ImageTarget, kept: KeptContent): PlatformResult | undefined {
     if (this.#choice === undefined) return undefined
     const { capacity, size, format } = target
-    return platformResult(this.#choice, this.#target, format, { capacity, size, table: kept.mends ?? [] })
+    return platformResult(this.#choice, this.#address === undefined ? this.#target : undefined, format, {
+      capacity,
+      size,
+      next: this.#address?.target.next?.(this.#choice.platform.id),
+      table: kept.mends ?? [],
+    })
   }
 
   #notes(guards: readonly GuardAnswer[], kept: KeptContent, shape: DiskShape, target: ImageTarget): Note[] {
@@ -314,15 +289,17 @@ class Imaging {
     return fittedContent(kept, { platform, name: this.device.name, sectorSize, given })
   }
 
-  async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
+  /** @param once whether what is sent to an address is read once. */
+  async #guards(disk: BlockSource, shape: DiskShape, once: boolean): Promise<GuardAnswer[]> {
+    const inUse = guardInUse(this.device, this.heat, this.#freezes, this.#snapshot?.consistency)
+    if (this.#address !== undefined) {
+      if (!once && this.#snapshot === undefined)
+        refuseHot(this.device.name, this.heat, this.#freezes, this.#format.driver.id)
+      return [this.#sameDisk, inUse]
+    }
     const { most, whole } = await largestSize(this.#format, shape, disk, this.#options.signal)
     const identity = this.#since === undefined ? [] : [this.#since.identity]
-    return [
-      this.#sameDisk,
-      guardInUse(this.device, this.heat, this.#freezes, this.#snapshot?.consistency),
-      ...identity,
-      guardSpace(this.#target, most, whole, this.#options.leastFree),
-    ]
+    return [this.#sameDisk, inUse, ...identity, guardSpace(this.#target, most, whole, this.#options.leastFree)]
   }
 
   /** The image that this one is to be a child of. */
@@ -337,40 +314,17 @@ class Imaging {
     )
   }
 
-  #prepared(facts: {
-    readonly device: OpenedDevice
-    readonly disk: BlockSource
-    readonly bytes: number
-    readonly place: TargetPlace
-    readonly shape: DiskShape
-    readonly source: RecordedSource
-  }): ImageRun {
-    const { device, disk, bytes, place, shape, source } = facts
-    const { threads, sparse, rate, flush, signal, onProgress, parts } = this.#options
+  #reading({ device, disk, bytes, source }: RunFacts): ReadingOptions {
+    const { threads, sparse, rate, signal, onProgress, parts } = this.#options
     const { capacity } = disk
-    const { mode } = fs.statSync(this.device.device?.path ?? this.device.disk.path, { throwIfNoEntry: false }) ?? {}
-    const modes = [mode === undefined ? 0o600 : mode % 0o1000]
-    return new ImageRun({
+    return {
       device: this.device,
       heat: this.heat,
       exclusive: device.exclusive,
       disk,
       bytes,
-      since: this.#since,
       capacity,
-      parts: this.#digestParts(capacity),
-      target: this.#target,
-      sink: {
-        format: this.#format,
-        place,
-        shape,
-        force: this.#options.force === true,
-        sources: this.#since?.files ?? [],
-        modes,
-        flush,
-        container: this.#container,
-        resume: this.#session,
-      },
+      parts: digestedParts(this.device, capacity),
       freezes: this.#freezes,
       snapshot: this.#snapshot,
       verify: this.#options.verify === true,
@@ -379,7 +333,11 @@ class Imaging {
         tool: { name: 'vdisk', version: this.#options.toolVersion ?? 'unknown' },
         started: this.#startTime.toISOString(),
         source,
-        image: { name: lastPart(this.#target), format: this.#format.driver.id, subformat: this.#subformat },
+        image: {
+          name: this.#address?.name ?? lastPart(this.#target),
+          format: this.#format.driver.id,
+          subformat: this.#subformat,
+        },
         usedOnly: this.#options.usedOnly !== undefined,
         parts,
         parent: this.#since?.recorded,
@@ -389,6 +347,34 @@ class Imaging {
       rate,
       signal,
       onProgress,
+    }
+  }
+
+  #prepared(facts: RunFacts): ImageRun | UploadRun {
+    const { place, shape, once } = facts
+    const { registry, flush } = this.#options
+    const reading = this.#reading(facts)
+    const address = this.#address
+    if (place === undefined) {
+      if (address === undefined) throw new TypeError('the image goes nowhere')
+      return new UploadRun({ ...reading, address, format: this.#format, shape, once, registry })
+    }
+    const { mode } = fs.statSync(this.device.device?.path ?? this.device.disk.path, { throwIfNoEntry: false }) ?? {}
+    return new ImageRun({
+      ...reading,
+      since: this.#since,
+      target: this.#target,
+      sink: {
+        format: this.#format,
+        place,
+        shape,
+        force: this.#options.force === true,
+        sources: this.#since?.files ?? [],
+        modes: [mode === undefined ? 0o600 : mode % 0o1000],
+        flush,
+        container: this.#container,
+        resume: this.#session,
+      },
     })
   }
 
@@ -423,14 +409,6 @@ class Imaging {
           hint: 'Use --force to replace it, or --resume to go on with the image.',
         })
     }
-  }
-
-  /** The partitions whose digests are recorded: those of the table, where a disk is imaged. */
-  #digestParts(capacity: number): DigestPart[] {
-    if (this.device.kind === 'partition') return []
-    return (this.device.table?.partitions ?? [])
-      .filter(({ role, start, length }) => role !== 'extended' && start + length <= capacity)
-      .map(({ number, start, length }) => ({ number, start, length }))
   }
 
   #stillThere(): boolean {

@@ -1,3 +1,5 @@
+import type { NamedDevice } from '../device/argument.js'
+import type { DigestPart } from '../transfer/disk-digests.js'
 import { MaskedSource } from '../../block/masked.js'
 import { RunMap } from '../../block/run-map.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -61,4 +63,12 @@ function without(capacity: number, left: readonly Range[], kept: readonly Range[
     if (inside(kept) || !inside(left)) runs.add(start, end - start)
   }
   return runs
+}
+
+/** The partitions whose digests are recorded: those of the table, where a disk is imaged. */
+export function digestedParts({ kind, table }: NamedDevice, capacity: number): DigestPart[] {
+  if (kind === 'partition') return []
+  return (table?.partitions ?? [])
+    .filter(({ role, start, length }) => role !== 'extended' && start + length <= capacity)
+    .map(({ number, start, length }) => ({ number, start, length }))
 }

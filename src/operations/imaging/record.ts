@@ -122,8 +122,14 @@ export function modeOfImage(imagePath: string): number {
  */
 export function writeImageRecord(imagePath: string, record: ImageRecord): string {
   const path = imageRecordPath(imagePath)
-  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, modeOfImage(imagePath))
+  writeWhole(path, imageRecordText(record, 'lines'), modeOfImage(imagePath))
   return path
+}
+
+/** A record as JSON: in lines for people, or in one. */
+export function imageRecordText(record: ImageRecord, layout?: 'lines'): string {
+  const document = { schema, schemaVersion, ...record }
+  return layout === 'lines' ? `${JSON.stringify(document, undefined, 2)}\n` : JSON.stringify(document)
 }
 
 /**

@@ -9,7 +9,8 @@ import { findDevice, openDevice, type NamedDevice, type OpenedDevice } from '../
 import { digestsOf } from '../transfer/disk-digests.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { layerInfo } from '../inspect/info.js'
-import { listedRanges, type ImageDiskOptions } from './image.js'
+import { listedRanges } from './image.js'
+import type { ImageDiskOptions } from './image-options.js'
 import type { ImageDiskResult } from './image-result.js'
 import {
   imageRecordPath,

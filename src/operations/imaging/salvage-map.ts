@@ -11,12 +11,16 @@ export function salvageMapPath(imagePath: string): string {
   return `${imagePath}.map`
 }
 
-/**
- * Writes which parts of a disk could not be read, as GNU ddrescue writes its mapfile (its manual, "Mapfile structure"):
- * `-` is bad, `+` is
- * done. Whole or not at all. @throws ImageError target
- */
+/** Writes which parts of a disk could not be read. Whole or not at all. @throws ImageError target */
 export function writeSalvageMap(path: string, size: number, bad: readonly BadRun[], tool: string): void {
+  writeWhole(path, salvageMapText(size, bad, tool), 0o600)
+}
+
+/**
+ * Which parts of a disk could not be read, as GNU ddrescue writes its mapfile (its manual, "Mapfile structure"): `-` is
+ * bad, `+` is done.
+ */
+export function salvageMapText(size: number, bad: readonly BadRun[], tool: string): string {
   const lines = [
     `# Mapfile. Created by ${tool}`,
     '# current_pos  current_status  current_pass',
@@ -33,7 +37,7 @@ export function writeSalvageMap(path: string, size: number, bad: readonly BadRun
     end = offset + length
   }
   add(end, size - end, '+')
-  writeWhole(path, `${lines.join('\n')}\n`, 0o600)
+  return `${lines.join('\n')}\n`
 }
 
 function hexadecimal(value: number): string {

@@ -6,13 +6,13 @@ import { perform } from '../../block/work.js'
 import { unitHeadLength } from '../../codec/container-writer.js'
 import type { Container } from '../../codec/container.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
-import { packUnits } from '../../engine/pack.js'
+import { packUnits, type PackOptions } from '../../engine/pack.js'
 import { ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { unwrap } from '../../formats/unwrap.js'
 import { StreamLocation } from '../../location/stream.js'
 
-export interface PackingOptions {
+export interface PackingOptions extends Pick<PackOptions, 'salvage' | 'rate'> {
   /** Is given all that is read. */
   readonly content?: ContentTaker
   readonly threads?: number
@@ -44,7 +44,7 @@ export async function packInto(
   source: BlockSource,
   container: Container,
   give: (bytes: Uint8Array) => Promise<void> | void,
-  { content, threads, signal, onProgress }: PackingOptions,
+  { content, salvage, rate, threads, signal, onProgress }: PackingOptions,
 ): Promise<CopyResult> {
   const units = new UnitList()
   const heads: Uint8Array[] = []
@@ -55,6 +55,8 @@ export async function packInto(
     codec: container.codec,
     unitLength: container.unitLength,
     content,
+    salvage,
+    rate,
     threads,
     signal,
     onProgress,

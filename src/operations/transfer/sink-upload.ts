@@ -1,9 +1,8 @@
-import { isZero } from '../../binary/zero.js'
 import { refused, stopIfAborted, targetError, usage } from '../../errors.js'
 import { openLocation } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import type { Location } from '../../location/location.js'
-import type { StandingObject, Upload, UploadedObject, UploadImage, UploadTarget } from '../../location/upload.js'
+import type { UploadTarget } from '../../location/upload.js'
 import type { UploadSession } from '../resume/upload-session.js'
 import type { Content } from './content.js'
 import { PackedStream } from './packed-stream.js'
@@ -11,14 +10,9 @@ import { proveEqual, type Written } from './proof.js'
 import type { Output, Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
 import { compressedTarget, type FilePacking } from './sink-compressed.js'
 import type { ApplianceOptions } from './sink-ova.js'
-import type { OutputStream } from './sink-stream.js'
 import type { Step } from './step.js'
 import { streamOutput } from './stream-output.js'
-
-/** Zeros are left out in pieces of this many bytes, where the target has them already. */
-const zeroPiece = 65536
-/** What an image may need besides its disk, in bytes: tables, and what does not get smaller. */
-const mostTables = 16 * 1024 * 1024
+import { mostOf, UploadStream } from './upload-stream.js'
 
 export interface UploadOptions extends SinkOptions, ApplianceOptions {
   readonly registry: Registry
@@ -27,84 +21,6 @@ export interface UploadOptions extends SinkOptions, ApplianceOptions {
   readonly resume?: boolean
   /** What an earlier run began, and what a later one can go on with. */
   readonly upload?: UploadSession
-}
-
-/** An upload as a stream: it is begun with the first byte. */
-class UploadStream implements OutputStream {
-  readonly name: string
-  readonly fileName: string | undefined
-  readonly zeros: OutputStream['zeros']
-  /** No more bytes will come. */
-  most = 0
-  standing: StandingObject | undefined
-  made: UploadedObject | undefined
-  image: UploadImage | undefined
-  readonly #target: UploadTarget
-  readonly #options: UploadOptions
-  #upload: Upload | undefined
-  #position = 0
-
-  constructor(target: UploadTarget, fileName: string | undefined, options: UploadOptions) {
-    this.name = target.label
-    this.fileName = fileName
-    this.#target = target
-    this.#options = options
-    if (target.isSparse === true)
-      this.zeros = (length) => {
-        this.#position += length
-        return Promise.resolve()
-      }
-  }
-
-  /** Bytes that an earlier run had sent. */
-  get resumed(): number {
-    return this.#upload?.resumed ?? 0
-  }
-
-  readonly planned = async (size: number | undefined): Promise<void> => {
-    const { signal, upload: session } = this.#options
-    this.#upload = await this.#target.begin({
-      size,
-      image: this.image,
-      most: size ?? this.most,
-      replaces: this.standing,
-      earlier: session?.earlier,
-      save: session === undefined ? undefined : (state) => session.save(state),
-      signal,
-    })
-  }
-
-  readonly output = async (bytes: Uint8Array): Promise<void> => {
-    if (this.#upload === undefined) await this.planned(undefined)
-    if (this.zeros === undefined) await this.#upload?.write(this.#position, bytes)
-    else await this.#writeStored(bytes)
-    this.#position += bytes.length
-  }
-
-  async commit(): Promise<void> {
-    // An image may have no byte.
-    if (this.#upload === undefined) await this.planned(0)
-    this.made = await this.#upload?.commit(this.#position)
-    this.#options.upload?.forget()
-  }
-
-  /** @returns what is left, a sentence. */
-  async takeBack(): Promise<string | undefined> {
-    if (this.#upload === undefined || this.made !== undefined) return undefined
-    return await this.#upload.abort()
-  }
-
-  async #writeStored(bytes: Uint8Array): Promise<void> {
-    let start = 0
-    while (start < bytes.length) {
-      const pieceEnd = (at: number): number =>
-        Math.min(bytes.length, at + zeroPiece - ((this.#position + at) % zeroPiece))
-      let end = start
-      while (end < bytes.length && !isZero(bytes.subarray(end, pieceEnd(end)))) end = pieceEnd(end)
-      if (end > start) await this.#upload?.write(this.#position + start, bytes.subarray(start, end))
-      start = end < bytes.length ? pieceEnd(end) : end
-    }
-  }
 }
 
 /** An object of another computer as the target of a conversion: the image is streamed into it. */
@@ -179,7 +95,7 @@ export class UploadOutput implements Output {
     const image = { format: this.formatId ?? driver.id, options, isPlain: driver.plain === true }
     this.#target.check?.(image)
     this.#stream.image = image
-    this.#stream.most = contents.reduce((sum, { shape }) => sum + Math.ceil(shape.capacity * 1.01) + mostTables, 0)
+    this.#stream.most = contents.reduce((sum, { shape }) => sum + mostOf(shape.capacity), 0)
     return new UploadSink(this.#inner.sink(content, further), this.#stream, {
       location: this.#location,
       target: this.#target,

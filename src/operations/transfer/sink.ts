@@ -16,11 +16,20 @@ export interface Transferred extends CopyResult {
   readonly allocated?: number
 }
 
-/**
- * Where the content of one transfer goes. The plan is `steps`, which is what runs. Closing it takes back what is
- * unfinished.
- */
-export interface Sink extends Disposable {
+/** Steps that make something. Closing it takes back what is unfinished. */
+export interface Making extends Disposable {
+  readonly steps: readonly Step[]
+  /** What an interruption leaves of the target, a sentence. */
+  readonly left?: string
+  /**
+   * Takes back what was begun elsewhere, which takes time; before it is closed, when a step failed.
+   * @returns what to say besides the error, a sentence.
+   */
+  takeBack?(): Promise<string | undefined>
+}
+
+/** Where the content of one transfer goes. The plan is `steps`, which is what runs. */
+export interface Sink extends Making {
   readonly steps: readonly Step<SinkStepName>[]
   /** Bytes of the target's disk. */
   readonly capacity: number
@@ -32,13 +41,6 @@ export interface Sink extends Disposable {
   readonly resumed?: number
   /** What was done, when all steps have run. */
   readonly result: Transferred | undefined
-  /** What an interruption leaves of the target, a sentence. */
-  readonly left?: string
-  /**
-   * Takes back what was begun elsewhere, which takes time; before it is closed, when a step failed.
-   * @returns what to say besides the error, a sentence.
-   */
-  takeBack?(): Promise<string | undefined>
 }
 
 /** How a sink is filled. */
@@ -91,7 +93,7 @@ export interface Output {
  * Carries out the plan of a sink, unless it is only to be shown, and closes it. An interruption says what is left at
  * the target.
  */
-export async function runSink(sink: Sink, dryRun = false): Promise<void> {
+export async function runSink(sink: Making, dryRun = false): Promise<void> {
   try {
     using filling = sink
     if (!dryRun) await runOrTakeBack(filling)
@@ -102,7 +104,7 @@ export async function runSink(sink: Sink, dryRun = false): Promise<void> {
   }
 }
 
-async function runOrTakeBack(sink: Sink): Promise<void> {
+async function runOrTakeBack(sink: Making): Promise<void> {
   try {
     await runSteps(sink.steps)
   } catch (thrown) {

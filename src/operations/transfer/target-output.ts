@@ -49,7 +49,7 @@ export function namedTarget(target: TargetOutput, registry: Registry): string | 
 
 /** The format of a target, as it usually is there. @throws ImageError usage, as {@link targetFormat}. */
 export function usualFormat(
-  { formatName, usual = {} }: Output,
+  { formatName, usual = {} }: Pick<Output, 'formatName' | 'usual'>,
   registry: Registry,
   to: string | undefined,
   chosen: OptionValues,

@@ -173,6 +173,13 @@ export class PageBlob implements Disposable {
     return headers.etag
   }
 
+  /** Sets all marks of it: others are gone. */
+  async setMarks(marks: Readonly<Record<string, string>>, lease: string): Promise<void> {
+    const headers: Record<string, string> = { ...leased(lease) }
+    for (const [name, value] of Object.entries(marks)) headers[`x-ms-meta-${name}`] = value
+    await this.#ask({ method: 'PUT', query: { comp: 'metadata' }, headers })
+  }
+
   async clear(position: number, length: number, lease: string | undefined): Promise<void> {
     await this.#ask({
       method: 'PUT',

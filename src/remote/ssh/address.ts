@@ -75,3 +75,9 @@ function pathIn(text: string, wrong: Wrong): HostPath {
   if (path === '' || path.endsWith('/')) throw wrong('it names no file')
   return path
 }
+
+/** The address of the file whose name has an ending behind that of another. @param ending plain characters. */
+export function besideAddress(address: SshAddress, ending: string): SshAddress {
+  const { host, user, port, path, onlySftp, label } = address
+  return { host, user, port, path: `${path}${ending}`, onlySftp, label: printable(`${label}${ending}`) }
+}

@@ -36,21 +36,34 @@ export interface StandingFile {
   readonly version: string
 }
 
+/** A connection that several files of one computer use, one after the other: a user may be asked for a password. */
+export class KeptConnection implements Disposable {
+  client: SftpClient | undefined;
+
+  [Symbol.dispose](): void {
+    this.client?.[Symbol.dispose]()
+    this.client = undefined
+  }
+}
+
 /** A file on another computer that is to be made, or replaced. */
 export class SftpPlace implements Disposable {
   readonly #address: SshAddress
   readonly #options: SshOptions
   readonly #naming: PartialNaming
-  #client: SftpClient | undefined
+  readonly #kept: KeptConnection | undefined
+  #own: SftpClient | undefined
   /** Links are followed: what they lead to is replaced. */
   #path: HostPath
   #mode: number | undefined
 
-  constructor(address: SshAddress, options: SshOptions, naming: PartialNaming) {
+  /** @param kept a connection that stays open when this is closed. */
+  constructor(address: SshAddress, options: SshOptions, naming: PartialNaming, kept?: KeptConnection) {
     this.#address = address
     this.#options = options
     this.#naming = naming
     this.#path = address.path
+    this.#kept = kept
   }
 
   get label(): Label {
@@ -58,8 +71,8 @@ export class SftpPlace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#client?.[Symbol.dispose]()
-    this.#client = undefined
+    this.#own?.[Symbol.dispose]()
+    this.#own = undefined
   }
 
   /** What stands there. @throws ImageError target E_IS_FOLDER; usage E_NOT_A_FILE; those of connecting. */
@@ -111,13 +124,16 @@ export class SftpPlace implements Disposable {
       })
   }
 
-  /** Makes a file beside the place. @param replaces what may be replaced in the end. */
-  async begin(replaces: StandingFile | undefined): Promise<SftpPartial> {
+  /**
+   * Makes a file beside the place. @param replaces what may be replaced in the end. @param isPrivate whether a new file
+   * is for its owner alone, whatever the server's usual permissions are.
+   */
+  async begin(replaces: StandingFile | undefined, isPrivate = false): Promise<SftpPartial> {
     const client = await this.#connected()
     this.#assertReplaces(client, replaces)
     const path = this.#path
     const partial = inFolder(folderPart(path), this.#naming.partialName(lastPart(path)))
-    const mode = replaces === undefined ? undefined : this.#mode
+    const mode = replaces === undefined ? (isPrivate ? 0o600 : undefined) : this.#mode
     const notes = await this.#leftOver(client, path)
     try {
       const handle = await client.create(partial, mode)
@@ -201,16 +217,22 @@ export class SftpPlace implements Disposable {
   }
 
   async #connectedAgain(): Promise<SftpClient> {
-    if (this.#client?.isLost === true) this[Symbol.dispose]()
+    const client = this.#kept === undefined ? this.#own : this.#kept.client
+    if (client?.isLost === true) (this.#kept ?? this)[Symbol.dispose]()
     return await this.#connected()
   }
 
   async #connected(): Promise<SftpClient> {
     try {
-      return (this.#client ??= await SftpClient.open(this.#address, this.#options))
+      if (this.#kept !== undefined) return (this.#kept.client ??= await this.#open())
+      return (this.#own ??= await this.#open())
     } catch (error) {
       throw isImageError(error) ? ofTarget(error) : error
     }
+  }
+
+  async #open(): Promise<SftpClient> {
+    return await SftpClient.open(this.#address, this.#options)
   }
 
   async #attributes(

@@ -1,0 +1,71 @@
+import { FrozenFilesystems } from '../../device/freeze.js'
+import type { Step } from '../transfer/step.js'
+import { consistencyOf, type Heat } from './guards.js'
+import type { Consistency } from './record.js'
+
+export interface HeldSourceOptions {
+  readonly heat: Heat
+  /** Whether the disk was opened so that nobody can mount it meanwhile. */
+  readonly exclusive: boolean
+  /** Whether mounted filesystems are held still. */
+  readonly freezes: boolean
+  /** What an image of the snapshot is worth that is read in place of the source, and whether that is whole still. */
+  readonly snapshot?: { readonly consistency: Consistency; readonly check: () => Promise<void> }
+}
+
+/** The source while it is read: what is held still, and what its image is worth. Closing it lets filesystems go. */
+export class HeldSource implements Disposable {
+  readonly #options: HeldSourceOptions
+  #frozen: FrozenFilesystems | undefined
+
+  constructor(options: HeldSourceOptions) {
+    this.#options = options
+  }
+
+  /** What is done before anything is read. */
+  get before(): Step[] {
+    const { heat, freezes } = this.#options
+    return when(freezes, {
+      name: 'freeze',
+      message: `hold still: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`,
+      run: () => {
+        this.#frozen = FrozenFilesystems.freeze(heat.mounts)
+      },
+    })
+  }
+
+  /** What is done when all is read. */
+  get after(): Step[] {
+    const { freezes, snapshot } = this.#options
+    return [
+      ...when(snapshot !== undefined, {
+        name: 'check',
+        message: 'make sure that the snapshot kept all that the source was',
+        run: () => snapshot?.check(),
+      }),
+      ...when(freezes, {
+        name: 'release',
+        message: 'let the filesystems go',
+        run: () => this.#frozen?.[Symbol.dispose](),
+      }),
+    ]
+  }
+
+  /** What the image will be worth, as far as it is known beforehand; afterwards, what it is worth. */
+  get consistency(): Consistency {
+    const { heat, exclusive, freezes, snapshot } = this.#options
+    if (snapshot !== undefined) return snapshot.consistency
+    const frozen = freezes
+      ? (this.#frozen ?? { frozen: heat.written.map(({ point }) => point), refused: [] })
+      : undefined
+    return consistencyOf(heat, exclusive, frozen)
+  }
+
+  [Symbol.dispose](): void {
+    this.#frozen?.[Symbol.dispose]()
+  }
+}
+
+export function when(wanted: boolean, step: Step): Step[] {
+  return wanted ? [step] : []
+}
