@@ -28,7 +28,7 @@ const ofNewImages = [
 ]
 
 export default class ImageDisk extends BaseCommand {
-  static override summary = 'Image a disk or a partition into an image file, or into an object of another computer.'
+  static override summary = 'Image a disk or a partition into a file, or to an address.'
   static override description = paragraphs(`
     Reads the disk or partition SOURCE and writes the same bytes as a new image TARGET, of any format. The source is
     only read. TARGET appears under its name when it is complete; a record TARGET.vdisk.json beside it says which
@@ -43,7 +43,8 @@ export default class ImageDisk extends BaseCommand {
     missing. Reading the image needs the earlier one.
 
     TARGET may be an address (ssh://, oci://, an address of Azure with a SAS, and what plug-ins know: s3://): the image
-    is sent there while it is read, and appears when it is complete, with its record. --since and --resume are for files.
+    is sent there while it is read, and appears when it is complete, with its record. --since and --resume are for
+    files.
 
     An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
     without --snapshot or --freeze its image is at best what a power cut would have left. --snapshot reads a snapshot

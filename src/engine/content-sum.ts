@@ -3,7 +3,7 @@ import { OrderedTaking, type ContentTaker } from '../block/content-taker.js'
 import { isZero } from '../binary/zero.js'
 import { corrupt } from '../errors.js'
 import type { ContentPlace } from './content-order.js'
-import type { Salvage } from './copy.js'
+import type { Salvage } from './salvaged.js'
 
 /** Bytes of a slice at most. */
 const longestSlice = 65536

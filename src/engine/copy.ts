@@ -11,8 +11,9 @@ import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { chunkLengthFor, isReadPastCache, lanesFor, Plan, type Chunk, type Shareable } from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
-import { fillAndGive, prefill, salvaged } from './prefill.js'
+import { fillAndGive, prefill } from './prefill.js'
 import type { Progress } from './progress.js'
+import { salvaged, type Salvage } from './salvaged.js'
 import { Sharing } from './share.js'
 import { runTaskSync, type Task, type TaskContent, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
@@ -72,14 +73,6 @@ export interface PartDigests {
   known?(offset: number, count: number): Uint8Array
   /** The digests of the parts from `offset` on. Ranges come in ascending order; what is left out is zero. */
   take(offset: number, digests: Uint8Array): void
-}
-
-/** Reads in spite of what cannot be read (src/block/salvage.ts). */
-export interface Salvage {
-  readonly capacity: number
-  /** What could not be read so far, in bytes: ascending, apart from each other. */
-  readonly bad: readonly { readonly offset: number; readonly length: number }[]
-  salvage(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>
 }
 
 /** Takes digests of blocks of docs/tree-hash.md while they go by. */

@@ -6,9 +6,10 @@ import { ContentOrder, type ContentPlace } from './content-order.js'
 import { runLanes } from './lanes.js'
 import { Plan, type Chunk } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
-import { fillAndGive, prefill, type Salvaging } from './prefill.js'
+import { fillAndGive, prefill } from './prefill.js'
 import type { Progress } from './progress.js'
 import type { RateLimit } from './rate.js'
+import type { Salvaging } from './salvaged.js'
 
 export interface PackOptions extends Salvaging {
   readonly source: BlockSource

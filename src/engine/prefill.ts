@@ -1,9 +1,8 @@
 import type { BlockSource } from '../block/types.js'
-import { isImageError } from '../errors.js'
 import type { ContentPlace } from './content-order.js'
-import type { Salvage } from './copy.js'
 import type { Chunk, ChunkContent } from './plan.js'
 import type { Slot, TaskPool } from './pool.js'
+import { salvaged, type Salvaging } from './salvaged.js'
 import type { TaskContent } from './task.js'
 
 /**
@@ -29,28 +28,6 @@ export async function prefill(
   }
   await Promise.all(fetches)
   return { pieces: content.pieces, present: content.local.map(({ at, length }) => ({ at, length })) }
-}
-
-/** What is read in spite of what cannot be. */
-export interface Salvaging {
-  readonly salvage?: Salvage
-  readonly signal?: AbortSignal
-}
-
-/**
- * Takes from the salvage what could not be read: the bytes of a chunk, as far as the disk goes.
- * @returns how many. @throws what kept it from being read, where that is no E_READ or nothing is salvaged.
- */
-export async function salvaged(
-  error: unknown,
-  offset: number,
-  bytes: Uint8Array,
-  { salvage, signal }: Salvaging,
-): Promise<number> {
-  if (salvage === undefined || !isImageError(error) || error.code !== 'E_READ') throw error
-  const length = Math.min(bytes.length, salvage.capacity - offset)
-  await salvage.salvage(offset, bytes.subarray(0, length), signal)
-  return length
 }
 
 /** Reads a whole chunk and gives it to what takes the content, before it is compressed in its place. */

@@ -8,11 +8,12 @@ import { RunMap } from '../block/run-map.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 import { ContentOrder, type ContentPlace } from './content-order.js'
 import { ReadTwice, strictly } from './content-sum.js'
-import { copy, packingRoom, type CopyOptions, type CopyResult, type Salvage } from './copy.js'
+import { copy, packingRoom, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
 import { ContentReader, lanesFor, Plan, type Chunk, type ChunkContent } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import { fillAndGive, prefill } from './prefill.js'
+import type { Salvage } from './salvaged.js'
 import type { TaskContent } from './task.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {

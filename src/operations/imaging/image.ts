@@ -56,8 +56,8 @@ export const listedRanges = 100
  * record beside it that says which disk it was, in what state, and what its content is. The disk is only read. With
  * `since`, only what has changed since that image was made, as a child of it.
  * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_HOT_SOURCE, E_OTHER_DISK,
- * E_SIZE_CHANGED; * reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS, E_NO_SPACE;
- * mismatch E_MISMATCH; aborted E_ABORTED.
+ * E_SIZE_CHANGED; reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS,
+ * E_NO_SPACE; mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function imageDisk(
   source: string,
