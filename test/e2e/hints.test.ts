@@ -688,7 +688,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/target.ts': 'test/interop/restore.test.ts',
   'operations/device/opening.ts': 'test/interop/in-use.test.ts',
   'operations/imaging/image.ts': 'test/interop/image-disk.test.ts',
-  'operations/imaging/image-options.ts': 'test/e2e/image-snapshot.test.ts',
+  'operations/imaging/image-options.ts': 'test/unit/operations/imaging/combinations.test.ts',
   'operations/imaging/image-address.ts': 'test/interop/image-addresses.test.ts',
   'engine/content-sum.ts': 'test/unit/engine/content-sum.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',

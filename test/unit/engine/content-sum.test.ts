@@ -14,7 +14,9 @@ function taking(): ContentTaker & { readonly bytes: Buffer } {
     start: 0,
     end: capacity,
     bytes,
-    take: (offset, piece) => void bytes.set(piece, offset),
+    take: (offset, piece) => {
+      bytes.set(piece, offset)
+    },
     takeZeros: (offset, length) => void bytes.fill(0, offset, offset + length),
   }
 }
