@@ -244,7 +244,7 @@ function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   }
 }
 
-const driverNames = ['virtio_blk', 'virtio_pci', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'vmw_pvscsi', 'mptspi', 'xfs']
+const driverNames = ['virtio_blk', 'virtio_pci', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'vmw_pvscsi', 'mptspi']
 
 function makeFilesystem(
   at: (name: string) => string,

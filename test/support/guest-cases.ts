@@ -276,22 +276,10 @@ const initramfs: readonly GuestCase[] = [
     { platform: 'aws-snapshot', finds: ['blocks L-INITRD-DRIVER'], starts: uefi('nvme') },
   ),
   mendable(
-    'SATA alone in the initramfs',
-    extDracut,
-    { making: makings.dracutSata, drivers: true },
-    { platform: 'qemu', finds: ['blocks L-INITRD-DRIVER'], starts: bios('virtio') },
-  ),
-  mendable(
     'virtio alone in the initramfs',
     extDracut,
     { making: makings.dracutVirtio, drivers: true },
     { platform: 'vmware', finds: ['blocks L-INITRD-DRIVER'], starts: bios('pvscsi') },
-  ),
-  mendable(
-    'no xfs in the initramfs, and among the modules',
-    xfs,
-    { making: makings.noXfs, drivers: true },
-    { platform: 'qemu', finds: ['blocks L-INITRD-FILESYSTEM'], starts: bios('virtio') },
   ),
   blocked(
     'no lvm in the initramfs',

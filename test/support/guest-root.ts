@@ -30,7 +30,6 @@ export const makings = {
   noNvme: { name: 'dracut-no-nvme', maker: 'dracut', modules: [...except(/nvme/), 'dm_mod'] },
   noXfs: { name: 'dracut-no-xfs', maker: 'dracut', modules: [...except(/xfs/), 'dm_mod'] },
   onlySata: { name: 'tools-sata', maker: 'initramfs-tools', modules: ['ahci', 'sd_mod', 'ext4'] },
-  dracutSata: { name: 'dracut-sata', maker: 'dracut', modules: ['ahci', 'sd_mod', 'ext4', 'dm_mod'] },
   dracutVirtio: { name: 'dracut-virtio', maker: 'dracut', modules: ['virtio_pci', 'virtio_blk', 'ext4', 'dm_mod'] },
   noLvm: { name: 'dracut-no-lvm', maker: 'dracut', modules: all, omit: 'lvm dm' },
 } as const satisfies Record<string, InitramfsMaking>
