@@ -12,6 +12,7 @@ import { progressMessages } from './progress-messages.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 import { withoutSecrets } from '../sys/secrets.js'
 import { leaveMessage } from './termination.js'
+import { assertNoValues, type DeclaredFlag } from './valueless-flags.js'
 import type { View } from './view/view.js'
 
 /** What {@link BaseCommand.show} shows. */
@@ -61,8 +62,13 @@ export abstract class BaseCommand extends Command {
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', this.#interrupt)
     // A plug-in's command may have no flags at all.
-    const { flags = {}, args = {} } = this.ctor as {
-      readonly flags?: Readonly<Record<string, { readonly char?: string }>>
+    const {
+      flags = {},
+      baseFlags = {},
+      args = {},
+    } = this.ctor as {
+      readonly flags?: Readonly<Record<string, DeclaredFlag>>
+      readonly baseFlags?: Readonly<Record<string, DeclaredFlag>>
       readonly args?: object
     }
     // oclif takes an argument that is missing from standard input: a loop of a shell would name the target.
@@ -71,6 +77,7 @@ export abstract class BaseCommand extends Command {
       this.argv,
       new Set(Object.entries(flags).flatMap(([name, { char }]) => (char === undefined ? [name] : [name, char]))),
     )
+    assertNoValues(this.argv, { ...baseFlags, ...flags })
   }
 
   protected override async finally(): Promise<void> {

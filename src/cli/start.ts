@@ -25,6 +25,11 @@ interface Package {
 export async function start(given: readonly string[]): Promise<void> {
   const root = fileURLToPath(new URL('../../..', import.meta.url))
   const [first, second] = given
+  // The version as JSON is what the command prints.
+  if (given.includes('--json') && /^(?:--version|-v|-V)$/.test(first ?? '')) {
+    await start(['version', ...given.slice(1)])
+    return
+  }
   const isPeers = first === 'snapshot' && second?.startsWith('-') === true
   const argv = isPeers ? ((await import('./peer-commands.js')).peerSnapshot(given) ?? given) : given
   const help = await helpAsked(argv, root)

@@ -82,8 +82,10 @@ export function suggestion(words: readonly string[], commands: readonly string[]
   const [first = '', second] = words.map((word) => word.toLowerCase())
   const both = second === undefined ? [] : [`${first} ${second}`]
   // A word may be a topic here and a command elsewhere: `backup lst` is one of the topic's, `backup /dev/sdb` is not.
-  const ofTopic = commands.filter((command) => command.startsWith(`${first} `))
-  return nearest(both, ofTopic) ?? otherWords[first] ?? nearest([...both, first], commands, first)
+  const ofTopic = commands.filter((command) => command.startsWith(`${first} `)).map((name) => name.split(' ')[1] ?? '')
+  const near = second === undefined ? undefined : nearestWord(second, ofTopic)
+  if (near !== undefined) return `${first} ${near}`
+  return otherWords[first] ?? (ofTopic.length > 0 ? undefined : nearest([...both, first], commands, first))
 }
 
 /** The word that one is most like; undefined when none is near. */

@@ -1,15 +1,18 @@
 import type { Command } from '@oclif/core/command'
 import { printable, usage, type ImageError } from '../errors.js'
+import fs from '../sys/host-fs.js'
 import { commandNames } from './short-help.js'
 import { nearestWord, suggestion } from './suggest.js'
 
 /** What oclif's parser throws, as far as it is used here. */
 export interface ParserError extends Error {
   readonly oclif?: { readonly exit?: number }
-  /** Arguments that are missing. */
-  readonly args?: readonly { readonly name?: string }[]
+  /** Arguments that are missing, or words that are too many. */
+  readonly args?: readonly (string | { readonly name?: string })[]
   /** Flags that the command does not have. */
   readonly flags?: readonly string[]
+  /** The command line, without the name of the command. */
+  readonly parse?: { readonly input?: { readonly argv?: readonly string[] } }
 }
 
 /** What oclif's parser says of a command line, as one of our errors. @param command the one that was running. */
@@ -17,9 +20,67 @@ export function usageError(error: ParserError, command: typeof Command | undefin
   const kind = error.constructor.name
   if (command !== undefined && kind === 'RequiredArgsError') return missingArguments(error, command)
   if (command !== undefined && kind === 'NonExistentFlagsError') return unknownFlags(error, command)
+  if (command !== undefined && kind === 'UnexpectedArgsError') return tooManyArguments(error, command)
+  if (command === undefined && kind === 'NonExistentFlagsError' && process.argv[2] === 'help') return helpFlags(error)
   const [, unknown] = /^command ([^]+) not found\.?$/i.exec(error.message) ?? []
   if (unknown !== undefined) return unknownCommand('vdisk', unknown.split(/[: ]/), commandNames())
-  return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), { cause: error })
+  const message = error.message.replace(/\n?See more help with --help$/, '')
+  return usage('E_USAGE', command === undefined ? message : plainMessage(message, command), {
+    cause: error,
+    hint: command === undefined ? undefined : `"vdisk ${typedName(command)} --help" explains all flags.`,
+  })
+}
+
+/** What oclif says of flags and their values, in the words of our other errors. */
+function plainMessage(message: string, { flags, baseFlags }: typeof Command): string {
+  const [, name] = /^Flag --(\S+) expects a value$/.exec(message) ?? []
+  if (name !== undefined) {
+    const { helpValue } = ({ ...baseFlags, ...flags }[name] ?? {}) as { readonly helpValue?: string }
+    return `--${name} needs a value${helpValue === undefined ? '' : `: --${name} ${helpValue}`}`
+  }
+  return message
+    .replace(/^The following errors? occurred:\s*/, '')
+    .replaceAll(/--([\w-]+)=\S+ cannot also be provided when using (--[\w-]+)/g, '--$1 and $2 exclude each other')
+    .replace(/^Flag (--\S+) can only be specified once$/, '$1 is given twice')
+    .replace(/^Expected (--[\w-]+)=([^]*) to be one of: /, '$1 cannot be "$2"; its values are ')
+}
+
+const namesOf = ({ args = [] }: ParserError): string[] =>
+  args.map((one) => (typeof one === 'string' ? one : (one.name ?? '')))
+
+const typedName = ({ id }: typeof Command): string => id.replaceAll(':', ' ')
+
+/** What a command takes: its arguments, those in brackets that may be left out. */
+function usageLine(command: typeof Command): string {
+  const all = Object.entries(command.args).map(([key, { required }]) => {
+    const word = key.toUpperCase()
+    return required === true ? word : `[${word}]`
+  })
+  return ['Usage: vdisk', typedName(command), ...all, '[FLAGS]'].join(' ')
+}
+
+/** More arguments than the command takes: most often a name with blanks, or a size in two words. */
+function tooManyArguments(error: ParserError, command: typeof Command): ImageError {
+  const more = namesOf(error)
+    .map((word) => `"${printable(word)}"`)
+    .join(' and ')
+  return usage('E_USAGE', `vdisk ${typedName(command)} takes no further argument ${more}`, {
+    cause: error,
+    hint: `${usageLine(command)}\nA name with blanks needs quotes, and a size is one word: 10G.`,
+  })
+}
+
+/** `vdisk help --json`: help is text, and what there is as JSON is another command. */
+function helpFlags(error: ParserError): ImageError {
+  const words = (error.parse?.input?.argv ?? []).filter((word) => !word.startsWith('-'))
+  const names = commandNames()
+  const typed = words.join(' ')
+  if (words.length > 0 && !names.some((name) => name === typed || name.startsWith(`${typed} `)))
+    return unknownCommand('vdisk', words, names)
+  return usage('E_USAGE', `vdisk help has no flag ${(error.flags ?? []).map(printable).join(' and no flag ')}`, {
+    cause: error,
+    hint: 'Help is text: "vdisk help COMMAND". "vdisk commands --json" lists all commands as JSON.',
+  })
 }
 
 /**
@@ -58,11 +119,17 @@ function unknownFirstFlag(bin: string, flag: string): ImageError {
 
 /** Flags that the command does not have, and the nearest that it has. */
 function unknownFlags(error: ParserError, command: typeof Command): ImageError {
-  const name = command.id.replaceAll(':', ' ')
+  const name = typedName(command)
   const known = Object.keys({ ...command.baseFlags, ...command.flags }).map((flag) => `--${flag}`)
   const unknown = (error.flags ?? []).map((flag) => printable(flag))
   const [near] = unknown.map((flag) => nearestWord(flag, known)).filter((flag) => flag !== undefined)
   const list = `"vdisk ${name} --help" explains all flags.`
+  const file = (error.parse?.input?.argv ?? []).find((word) => word.startsWith('-') && fs.existsSync(word))
+  if (file !== undefined)
+    return usage('E_USAGE', `vdisk ${name} has no flag ${printable(file)}, but there is a file of that name`, {
+      cause: error,
+      hint: `A name that begins with - is written behind a folder: ./${printable(file)}`,
+    })
   return usage('E_USAGE', `vdisk ${name} has no flag ${unknown.join(' and no flag ')}`, {
     cause: error,
     hint: near === undefined ? list : `Did you mean ${near}? ${list}`,
@@ -71,12 +138,8 @@ function unknownFlags(error: ParserError, command: typeof Command): ImageError {
 
 /** Arguments that were left out: which, how the command is used, and one example. */
 function missingArguments(error: ParserError, command: typeof Command): ImageError {
-  const name = command.id.replaceAll(':', ' ')
-  const missing = (error.args ?? []).map((argument) => (argument.name ?? '').toUpperCase())
-  const all = Object.entries(command.args).map(([key, { required }]) => {
-    const word = key.toUpperCase()
-    return required === true ? word : `[${word}]`
-  })
+  const name = typedName(command)
+  const missing = namesOf(error).map((word) => word.toUpperCase())
   const [first] = (command.examples as typeof command.examples | undefined) ?? []
   const example = (typeof first === 'string' ? first : first?.command)
     ?.replaceAll('<%= config.bin %>', 'vdisk')
@@ -84,6 +147,6 @@ function missingArguments(error: ParserError, command: typeof Command): ImageErr
   const shown = example === undefined ? '' : `\nExample: ${example}`
   return usage('E_USAGE', `vdisk ${name} needs ${missing.join(' and ')}`, {
     cause: error,
-    hint: `Usage: vdisk ${name} ${all.join(' ')} [FLAGS]${shown}\nvdisk ${name} --help shows all flags.`,
+    hint: `${usageLine(command)}${shown}\nvdisk ${name} --help shows all flags.`,
   })
 }

@@ -7,6 +7,8 @@ import { MemberLocation, type Neighbours } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
 import { memberFile, type MemberFile, type MemberOptions } from './member-file.js'
 import { ProbedFile } from './probe.js'
+import { promisedKind } from './promised-kind.js'
+import type { Registry } from './registry.js'
 import type { Wrapped, WrappedFile, WrapperDriver } from './wrapper.js'
 import type { DiskBelow, Unwrapped, Wrapping } from './wrapping.js'
 
@@ -110,7 +112,7 @@ export class OpenedWrapper implements Neighbours {
   *#stored(member: StoredMember, store: ByteStore, options: MemberOptions, about: About = {}): Work<Inner> {
     const { location, file } = this.#outer
     const name = member.name === undefined ? store.name : this.label(member.name)
-    const fileName = member.name ?? innerName(location, this.#driver)
+    const fileName = member.name ?? innerName(location, this.#driver, file.registry)
     const inner = yield* memberFile({ store, registry: file.registry }, member, { name, fileName }, options)
     const beside = this.names.length > 1 ? this : undefined
     return {
@@ -172,9 +174,11 @@ interface Inner extends Omit<Unwrapped, 'wrappings' | 'notes'> {
   readonly wrapping: Wrapping
 }
 
-/** `disk.vhd.gz` holds `disk.vhd`. */
-function innerName({ name }: Location, { extensions }: WrapperDriver): string | undefined {
+/** `disk.vhd.gz` holds `disk.vhd`, also where it is compressed in another way than its name says. */
+function innerName({ name }: Location, { extensions }: WrapperDriver, registry: Registry): string | undefined {
   if (name === undefined) return undefined
   const extension = extensionOf(name)
-  return extensions.includes(extension.slice(1).toLowerCase()) ? name.slice(0, -extension.length) : name
+  const isOfImage = registry.forExtension(name) !== undefined || promisedKind(name, registry)?.plain !== false
+  const isOfWrapper = extensions.includes(extension.slice(1).toLowerCase()) || !isOfImage
+  return isOfWrapper ? name.slice(0, -extension.length) : name
 }

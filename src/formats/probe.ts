@@ -3,6 +3,7 @@ import type { ByteStore, Note } from '../block/types.js'
 import { isPartialName } from '../location/partial.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
+import { promisedKind } from './promised-kind.js'
 import type { Registry } from './registry.js'
 import { otherFile, type OtherFile } from './documents.js'
 import { adviceFor, namedBackup } from './foreign-advice.js'
@@ -135,14 +136,12 @@ function assertNotPromised(file: ProbedFile, fileName: string, wrapped: boolean)
   const { head } = ends
   const format = registry.forExtension(fileName)
   if (format?.mayBeRaw !== undefined && (isText(head) || format.mayBeRaw(head, size))) return
-  const extension = extensionOf(fileName).slice(1).toLowerCase()
-  const promised = format ?? registry.wrappers.find(({ extensions }) => extensions.includes(extension))
-  if (promised !== undefined && format?.plain !== true) {
+  const promised = promisedKind(fileName, registry)
+  if (promised !== undefined && promised.plain !== true) {
     const other = otherFile(head)
     const found =
       other === undefined
-        ? `nothing in it says that it is ${format === undefined ? '' : 'a '}${promised.title}, or ` +
-          'any other known format'
+        ? `nothing in it says that it is ${promised.title}, or any other known format`
         : `it is ${other.name}`
     throw corrupt('E_NOT_RECOGNISED', `${name} is named ${printable(extensionOf(fileName))}, but ${found}`, {
       hint: withAdvice(other, `${other === undefined ? 'It may be damaged or cut off. ' : ''}${rawAdvice(wrapped)}`),
@@ -203,7 +202,7 @@ export function readAsRaw(file: ProbedFile): Note[] {
   const { head, tail } = file.ends
   const [known] = file.drivers('certain')
   const other = known?.title ?? foreignFormat(head, tail, store.size) ?? unclaimedFormat(head, tail, store.size)
-  if (other === undefined) return []
+  if (other === undefined) return noDisk(store, head)
   const named = known === undefined ? other : `an image of the format ${other}`
   return [
     {
@@ -211,6 +210,13 @@ export function readAsRaw(file: ProbedFile): Note[] {
       message: `${store.name} looks like ${named}: its bytes, read as raw, are not those of the disk in it`,
     },
   ]
+}
+
+/** The same of what is no image at all: a document, a program, text. */
+function noDisk({ name, size }: ByteStore, head: Uint8Array): Note[] {
+  const what = otherFile(head)?.name ?? (size > 0 && isText(head) ? 'text' : undefined)
+  if (what === undefined) return []
+  return [{ code: 'W_READ_AS_RAW', message: `${name} looks like ${what}: its bytes, read as raw, are hardly a disk` }]
 }
 
 function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uint8Array, size: number): Certainty {
@@ -246,10 +252,10 @@ function detected(name: string, fileName: string | undefined, driver: FormatDriv
 }
 
 function extensionNote(name: string, fileName: string | undefined, found: FormatDriver, registry: Registry): Note[] {
-  const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
+  const promised = fileName === undefined ? undefined : promisedKind(fileName, registry)
   if (promised === undefined || promised.id === found.id || fileName === undefined) return []
   // A guest can write into its raw disk what makes it look like an image of another format.
-  if (promised.plain === true)
+  if (promised.id !== undefined && promised.plain === true)
     return [
       {
         code: 'W_EXTENSION',

@@ -92,6 +92,12 @@ export class Registry implements Iterable<RegisteredDriver> {
     return undefined
   }
 
+  /** What a file of that name is by its extension, in any case: a compressed file, an archive; else undefined. */
+  wrapperFor(path: string): WrapperDriver | undefined {
+    const extension = extensionOf(path).slice(1).toLowerCase()
+    return this.#wrappers.find(({ extensions }) => extensions.includes(extension))
+  }
+
   [Symbol.iterator](): Iterator<RegisteredDriver> {
     return this.#drivers.values()
   }

@@ -9,6 +9,7 @@ import type { MemberOptions } from './member-file.js'
 import { chooseMember, noMember } from './members.js'
 import { OpenedWrapper } from './opened-wrapper.js'
 import { partOf, type ProbedFile } from './probe.js'
+import { promisedKind } from './promised-kind.js'
 import { endsAsDmg } from './signatures.js'
 import type { Unwrapped } from './wrapping.js'
 
@@ -80,7 +81,7 @@ function* innermost(start: Unwrapped, options: UnwrapOptions): Work<Unwrapped> {
         )
       }
       if (current.wrappings.length === 0)
-        current = { ...current, notes: [...(options.found?.() ?? []), ...namedRaw(current, driver)] }
+        current = { ...current, notes: [...(options.found?.() ?? []), ...nameNotes(current, driver)] }
       current = yield* opened(current, driver, options)
     }
   } catch (error) {
@@ -113,9 +114,16 @@ function wrapperOf({ file, location, plain }: Unwrapped): WrapperDriver | undefi
   return found === undefined || file.drivers('certain').length > 0 ? undefined : found
 }
 
-/** A guest can write into its raw disk what makes it look like a compressed file. */
-function namedRaw({ file: { store, registry }, location: { name } }: Unwrapped, { title }: WrapperDriver): Note[] {
-  if (name === undefined || registry.forExtension(name)?.plain !== true) return []
+/** A file that is named as something else. A guest can write into its raw disk what makes it look compressed. */
+function nameNotes({ file: { store, registry }, location: { name } }: Unwrapped, driver: WrapperDriver): Note[] {
+  const { title, extensions } = driver
+  const promised = name === undefined ? undefined : promisedKind(name, registry)
+  if (name === undefined || promised === undefined || promised.id === driver.id) return []
+  if (promised.plain !== true) {
+    if (extensions.includes(extensionOf(name).slice(1).toLowerCase())) return []
+    const message = `${store.name} is named ${printable(extensionOf(name))}, but it is a file of the kind ${title}`
+    return [{ code: 'W_EXTENSION', message }]
+  }
   return [
     {
       code: 'W_EXTENSION',

@@ -26,6 +26,8 @@ test('a command that is not there: what was meant, exit 2, JSON when it was aske
     [['chain', 'flaten', 'a'], 'vdisk chain flatten'],
     [['snapshot', 'creat'], 'vdisk snapshot create'],
     [['umount', '/mnt'], 'vdisk unmount'],
+    // Nothing of the topic is near: its name alone makes no command likely.
+    [['backup', 'xx'], 'vdisk image'],
   ] as const) {
     const said = await vdisk(words, { cwd })
     assert.equal(said.code, 2)
@@ -50,6 +52,63 @@ test('a flag that is not there: the nearest that is, and JSON when it was asked 
   const document = JSON.parse(json.stdout.toString()) as { readonly hint: string }
   assertSchema('error', document)
   assert.doesNotMatch(document.hint, /Did you mean/)
+})
+
+test('the topic of a word is not counted where nothing in it is near', async (t) => {
+  const { code, stderr } = await vdisk(['snapshot', 'xx'], { cwd: scratch(t)('.') })
+  assert.equal(code, 2)
+  assert.doesNotMatch(stderr, /Did you mean/)
+  assert.match(stderr, /"vdisk snapshot --help" lists/)
+})
+
+test('help with --json: which command was meant, and what lists commands as JSON', async (t) => {
+  const cwd = scratch(t)('.')
+  for (const [words, hint] of [
+    [['help', '--json'], /"vdisk commands --json"/],
+    [['help', 'convert', '--json'], /"vdisk commands --json"/],
+    [['help', 'backup', '--json'], /"vdisk commands --json"/],
+    [['help', 'convrt', '--json'], /Did you mean "vdisk convert"/],
+  ] as const) {
+    const { code, stdout } = await vdisk(words, { cwd })
+    assert.equal(code, 2)
+    const document = JSON.parse(stdout.toString()) as { readonly hint: string }
+    assertSchema('error', document)
+    assert.match(document.hint, hint)
+  }
+  for (const flag of ['--version', '-v'])
+    assertSchema('version', JSON.parse((await vdisk([flag, '--json'], { cwd })).stdout.toString()))
+})
+
+test('a command line that oclif refuses is explained in our words', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  for (const name of ['-x.raw', '-f.raw', 'a.raw']) fs.writeFileSync(at(name), Buffer.alloc(1 << 20, 7))
+  for (const [words, message, hint] of [
+    [['convert', 'a', 'b', 'c'], 'vdisk convert takes no further argument "c"', /SOURCE TARGET[^]*needs quotes/],
+    [['create', 'a.qcow2', '1', 'G'], 'vdisk create takes no further argument "G"', /a size is one word/],
+    [['info', '-x.raw'], 'vdisk info has no flag -x.raw, but there is a file of that name', /: \.\/-x\.raw$/m],
+    [['convert', '-f.raw', 'b.vhd'], 'vdisk convert has no flag -f.raw, but there is a file of', /: \.\/-f\.raw$/m],
+    [['info', 'a.raw', '--from'], '--from needs a value: --from FORMAT', /vdisk info --help/],
+    [['info', 'a.raw', '--quiet', '--verbose'], '--verbose and --quiet exclude each other', /vdisk info --help/],
+    [['hash', 'a.raw', '--algorithm', 'md5'], '--algorithm cannot be "md5"; its values are sha256', /hash --help/],
+    [['info', 'a.raw', '--from', 'raw', '--from', 'raw'], '--from is given twice', /vdisk info --help/],
+    // oclif takes what follows = for the next argument: it would be the target's name.
+    [['convert', 'a.raw', '--verify=true'], '--verify takes no value, and "true" is one', /--verify alone/],
+    [['convert', 'a.raw', '-f=1'], '-f takes no value', /-f alone/],
+    [['info', '--json=yes', 'a.raw'], '--json takes no value', /--json alone/],
+    [['convert', 'a.raw', 'b.raw', '--no-flush=no'], '--no-flush takes no value', /--no-flush alone/],
+  ] as const) {
+    const said = await vdisk(words, { cwd })
+    assert.equal(said.code, 2, words.join(' '))
+    assert.ok(said.stderr.startsWith(`Error: ${message}`), said.stderr)
+    assert.match(said.stderr, hint)
+  }
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['-f.raw', '-x.raw', 'a.raw'])
+  for (const words of [
+    ['hash', './-x.raw'],
+    ['hash', '--', '-x.raw'],
+  ])
+    assert.equal((await vdisk(words, { cwd })).code, 0)
 })
 
 test('every topic says what it is about', async (t) => {
@@ -172,7 +231,10 @@ test('what is no disk is not read as one in silence', async (t) => {
     const said = await vdisk(['convert', name, 'out.qcow2'], { cwd })
     assert.equal(said.code, 5, name)
     assert.match(said.stderr, /not a disk image[^]*--from raw/)
-    assert.equal((await vdisk(['convert', name, `${name}.qcow2`, '--from', 'raw'], { cwd })).code, 0)
+    const insisted = await vdisk(['convert', name, `${name}.qcow2`, '--from', 'raw'], { cwd })
+    assert.equal(insisted.code, 0)
+    if (name !== 'small.data')
+      assert.match(insisted.stderr, /looks like text: its bytes, read as raw, are hardly a disk/)
   }
   // In an archive, --from would be about the archive.
   fs.writeFileSync(at('packed.txt.gz'), gzipSync('A line of text.\n'.repeat(100)))
@@ -213,7 +275,9 @@ test('a document, a program, a page that a server sent: no disk, unless a name o
   const named = await vdisk(['info', 'disk.img'], { cwd })
   assert.equal(named.code, 0)
   assert.match(named.stdout.toString(), /disk\.img is named \.img, as a raw disk, but looks like a page of HTML/)
-  assert.equal((await vdisk(['convert', 'paper.pdf', 'p.vhd', '--from', 'raw'], { cwd })).code, 0)
+  const insisted = await vdisk(['convert', 'paper.pdf', 'p.vhd', '--from', 'raw'], { cwd })
+  assert.equal(insisted.code, 0)
+  assert.match(insisted.stderr, /looks like a PDF document/)
 })
 
 test('a missing argument is never taken from standard input', async (t) => {

@@ -4,6 +4,7 @@ import { printable, usage } from '../../errors.js'
 import type { CreateContext, DiskShape, FormatDriver, ImageWriter, OptionValues } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
 import { otherTarget } from '../../formats/other-extensions.js'
+import { promisedKind } from '../../formats/promised-kind.js'
 import type { Registry } from '../../formats/registry.js'
 import { refuseStreamName } from './stream-target.js'
 
@@ -61,13 +62,14 @@ export function targetFormat(
 }
 
 function nameNotes(registry: Registry, path: string | undefined, driver: FormatDriver): Note[] {
-  const promised = path === undefined ? undefined : registry.forExtension(path)
+  const promised = path === undefined ? undefined : promisedKind(path, registry)
   if (path === undefined || promised === undefined || promised.id === driver.id) return []
+  if (promised.plain === true && driver.plain === true) return []
   return [
     {
       code: 'W_EXTENSION',
       message:
-        `the name of the target ${printable(path)} promises a ${promised.title}, and it is written as ` +
+        `the name of the target ${printable(path)} promises ${promised.title}, and it is written as ` +
         `${driver.title}: ` +
         'programs that go by the name will not read it',
     },

@@ -61,8 +61,10 @@ export class CompressedOutput extends FileOutput {
     this.#options = options
   }
 
-  override get formatName(): string {
-    return this.#target.inner
+  /** The name of an archive says nothing of the image in it. */
+  override get formatName(): string | undefined {
+    const { archive, inner } = this.#target
+    return archive === undefined ? inner : undefined
   }
 
   override check(): void {

@@ -354,7 +354,7 @@ export class FileOutput implements Output {
     this.#options = options
   }
 
-  get formatName(): string {
+  get formatName(): string | undefined {
     return this.path
   }
 

@@ -51,7 +51,7 @@ export class UploadOutput implements Output {
     // What is read back is the object, and not the stream.
     const inner = streamOutput(this.#stream, name, archive ?? packed, { ...options, verify: false })
     this.#inner = inner
-    this.formatName = packed?.inner ?? name
+    this.formatName = archive?.archive === undefined ? (packed?.inner ?? name) : undefined
     this.usual = target.usual
     this.formatId = inner.formatId
     this.takesDisks = inner.takesDisks

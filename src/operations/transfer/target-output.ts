@@ -35,7 +35,8 @@ export function outputOf(
       hint: 'Give the name of a file as the target.',
     })
   if (isAppliance(options.to, target)) return new OvaOutput(target, options)
-  const packed = packing === undefined ? compressedTarget(target) : { ...packing, inner: target }
+  const named = compressedTarget(target)
+  const packed = packing === undefined ? named : { ...packing, inner: named?.inner ?? target }
   return packed === undefined
     ? new FileOutput(target, { ...options, resume: options.session })
     : new CompressedOutput(target, packed, options)
