@@ -79,7 +79,7 @@ function helpFlags(error: ParserError): ImageError {
     return unknownCommand('vdisk', words, names)
   return usage('E_USAGE', `vdisk help has no flag ${(error.flags ?? []).map(printable).join(' and no flag ')}`, {
     cause: error,
-    hint: 'Help is text: "vdisk help COMMAND". "vdisk commands --json" lists all commands as JSON.',
+    hint: 'Help is text. "vdisk commands --json" lists all commands as JSON.',
   })
 }
 
