@@ -79,21 +79,27 @@ async function readAll(reader: RangeReader): Promise<void> {
 }
 
 test('direct ranges: what comes in one packet or in many is the same', async (t) => {
+  const turns = new WeakMap<Socket, Promise<void>>()
   const { reader, direct } = await opened(t, (request) => {
-    const bytes = Buffer.concat([Buffer.from(headOf(request)), content.subarray(request.start, request.end)])
+    const { socket, start, end } = request
+    const head = headOf(request)
+    const bytes = Buffer.concat([Buffer.from(head), content.subarray(start, end)])
     // Nagle's algorithm would put them together.
-    request.socket.setNoDelay()
-    const cuts = [1, 17, headOf(request).length - 1, headOf(request).length + 1, 70_000, bytes.length]
-    const send = (index: number): void => {
-      const [from = 0, to] = [cuts[index - 1], cuts[index]]
-      if (to !== undefined) request.socket.write(bytes.subarray(from, to), () => setImmediate(() => send(index + 1)))
+    socket.setNoDelay()
+    const send = async (): Promise<void> => {
+      let from = 0
+      for (const to of [1, 17, head.length - 1, head.length + 1, 70_000, bytes.length]) {
+        await new Promise((resolve) => socket.write(bytes.subarray(from, to), resolve))
+        from = to
+      }
     }
-    send(0)
+    // A second question may come before the first is answered.
+    turns.set(socket, (turns.get(socket) ?? Promise.resolve()).then(send))
   })
   await readAll(reader)
-  assert.equal(direct(), 5)
+  assert.ok(direct() >= 5, `${direct()} direct requests`)
   await readAll(reader)
-  assert.equal(direct(), 10)
+  assert.ok(direct() >= 10, `${direct()} direct requests`)
 })
 
 const oddAnswers: Readonly<Record<string, (request: Request) => void>> = {
@@ -129,8 +135,11 @@ for (const [name, odd] of Object.entries(oddAnswers))
   test(`direct ranges: ${name} is left to Node's http`, async (t) => {
     const { reader, direct } = await opened(t, odd)
     await readAll(reader)
-    // Not every request is made twice.
-    assert.ok(direct() >= 1 && direct() <= 4, `${direct()} direct requests`)
+    const met = direct()
+    assert.ok(met >= 1)
+    // Not every request is made twice: the next ones are left to Node's http at once.
+    await readAll(reader)
+    assert.equal(direct(), met)
   })
 
 test('direct ranges: what breaks within an answer, and what follows an answer, is asked for again', async (t) => {
