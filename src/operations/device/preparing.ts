@@ -3,7 +3,7 @@ import { deviceNumberText } from '../../binary/device-number.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
 import type { FoundDevice, Holder } from '../../device/types.js'
-import { refused, targetError, type ImageError } from '../../errors.js'
+import { isImageError, refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 import type { Step } from '../transfer/step.js'
 import type { DeviceTarget } from './argument.js'
@@ -85,7 +85,7 @@ export function openTarget(target: DeviceTarget, judge: (now: FoundDevice) => vo
   const before = target.now()
   checkUnchanged(target, before)
   judge(before)
-  const store = DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize, writable: true })
+  const store = openWhenFree(() => DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize, writable: true }))
   try {
     const now = target.now()
     checkUnchanged(target, now)
@@ -98,6 +98,25 @@ export function openTarget(target: DeviceTarget, judge: (now: FoundDevice) => vo
   } catch (error) {
     store[Symbol.dispose]()
     throw error
+  }
+}
+
+/** How often a device that is in use is opened again, and after how many milliseconds. */
+const again = { times: 20, after: 25 } as const
+
+/**
+ * A device stays in use for a moment after it was unmounted or detached, and while another program looks whether it is
+ * in use, as our own guards do.
+ * @throws ImageError refused E_DEVICE_BUSY; target E_WRITE_PERMISSION.
+ */
+export function openWhenFree<T>(open: () => T): T {
+  for (let tries = 0; ; tries++) {
+    try {
+      return open()
+    } catch (error) {
+      if (tries === again.times || !isImageError(error) || error.code !== 'E_DEVICE_BUSY') throw error
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, again.after)
   }
 }
 
