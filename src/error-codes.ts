@@ -89,6 +89,7 @@ export const codesOf = {
     'E_REPAIR_TARGET',
     'E_RESUME',
     'E_SAME_TABLE',
+    'E_SCHEDULE',
     'E_SEARCH_FOLDER',
     'E_SECTOR_SIZE',
     'E_SET_FORMAT',

@@ -53,6 +53,8 @@ export interface Layer {
   readonly ignoresChecksums?: boolean
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
+  /** What keeps others from changing it; closed with the image. */
+  readonly held?: Disposable
 }
 
 /** What is below the last layer of an incomplete chain: every look at it says why it is missing. */
@@ -140,6 +142,13 @@ export class OpenedImage implements BlockSource {
   /** The same image, of which only a part is read, which begins at `start`. Closing either closes the layers. */
   withPart(name: string, source: BlockSource, start: number, type: string): OpenedImage {
     return new OpenedImage(this.layers, this.missing, { name, source, start, type })
+  }
+
+  /** The same image, held against changes, of which more is known. Closing either closes the layers. */
+  heldBy(held: Disposable | undefined, notes: readonly Note[]): OpenedImage {
+    const [, ...below] = this.layers
+    const { top } = this
+    return new OpenedImage([{ ...top, held, notes: [...top.notes, ...notes] }, ...below], this.missing)
   }
 
   /**
@@ -305,7 +314,10 @@ export class OpenedImage implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    for (const { image } of this.layers) image[Symbol.dispose]()
+    for (const { image, held } of this.layers) {
+      image[Symbol.dispose]()
+      held?.[Symbol.dispose]()
+    }
     for (const other of this.#others) other[Symbol.dispose]()
   }
 }

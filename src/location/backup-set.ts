@@ -10,6 +10,17 @@ export const settingsName = 'vdisk-set.json'
 /** The image of a point is named by its time, UTC: `2026-11-30T041500Z.qcow2`. */
 const imageName = /^(\d{4}-\d\d-\d\dT\d{6}Z)\.(?:qcow2|vhdx)$/
 
+/**
+ * The moment that a point is named by, `2026-11-30T041500Z`. Undefined for what is no moment, and for the last year of
+ * four digits: behind it there would be no next point.
+ */
+export function pointTime(time: string): Date | undefined {
+  const [, day, hours, minutes, seconds] = /^(.{10})T(..)(..)(..)Z$/.exec(time) ?? []
+  const date = new Date(`${day ?? ''}T${hours ?? ''}:${minutes ?? ''}:${seconds ?? ''}Z`)
+  const isMoment = !Number.isNaN(date.getTime()) && pointName(date, '') === `${time}.` && date.getUTCFullYear() < 9999
+  return isMoment ? date : undefined
+}
+
 /** `SET@latest`, `SET@oldest`, `SET@2026-11-30`, `SET@2026-11-30T0415`; colons in the time are as good as none. */
 const pointAddress = /^(.+)@(latest|oldest|\d{4}-\d\d-\d\d(?:T\d\d(?::?\d\d(?::?\d\d)?)?Z?)?)$/s
 
@@ -43,7 +54,7 @@ export function imagesOf(folder: HostPath): readonly SetImage[] {
   return names
     .flatMap((name) => {
       const [, time] = imageName.exec(name) ?? []
-      if (time === undefined) return []
+      if (time === undefined || pointTime(time) === undefined) return []
       return [{ time, path: inFolder(folder, name), isPoint: known.has(`${name}.vdisk.json`) }]
     })
     .sort((one, other) => (one.time < other.time ? -1 : 1))

@@ -122,6 +122,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_REPAIR_TARGET: ['A repair changes bytes, and it must be clear whose.', 'Say --output FILE or --in-place.'],
   E_RESUME: ['There is nothing here that could be gone on with in this way.', 'Leave --resume out, and begin anew.'],
   E_SAME_TABLE: ['The table is of that kind already.', 'Nothing has to be done.'],
+  E_SCHEDULE: ['A line of cron is short, and made of plain characters.', 'Use --form systemd.'],
   E_SEARCH_FOLDER: ['Parents are searched in folders.', 'Name a folder that is there.'],
   E_SECTOR_SIZE: ['Disks have sectors of 512 or 4096 bytes, and not every format has both.', 'Choose the other size.'],
   E_SET_FORMAT: ['A backup set needs a format with children that is safe to rename.', 'Choose qcow2 or vhdx.'],

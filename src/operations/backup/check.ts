@@ -1,7 +1,7 @@
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { treeDigestLength, partDigests } from '../../engine/tree-hash.js'
-import { isImageError, stopIfAborted, type HostPath } from '../../errors.js'
+import { isImageError, printable, stopIfAborted, targetError, type HostPath } from '../../errors.js'
 import { openFile, type OpenedImage } from '../../formats/open.js'
 import { writeWhole } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
@@ -9,7 +9,7 @@ import { inFolder } from '../../sys/host-path.js'
 import { check, type LayerCheck } from '../check/check.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import { hash } from '../inspect/hash.js'
-import { holdingSet } from './lock.js'
+import { holdingReadSet } from './lock.js'
 import { linksOf, type LinkedPoint } from './links.js'
 import { recordsOf, setFolder, type DamagedPoint, type Point } from './set.js'
 import { imagesOf } from '../../location/backup-set.js'
@@ -62,7 +62,16 @@ const cursorName = 'check.json'
  */
 export async function checkSet(set: string, options: CheckSetOptions): Promise<CheckSetResult> {
   const folder = setFolder(set)
-  return await holdingSet(folder, 'vdisk backup check', () => checkHeld(folder, options))
+  return await holdingReadSet(folder, 'vdisk backup check', async (canWrite) => {
+    if (canWrite || options.sample >= 100) return await checkHeld(folder, options)
+    throw targetError(
+      'E_WRITE_PERMISSION',
+      `${printable(folder)} is read-only: where the next sample begins cannot be kept`,
+      {
+        hint: 'vdisk backup check SET --all reads all of it, and keeps nothing.',
+      },
+    )
+  })
 }
 
 async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<CheckSetResult> {

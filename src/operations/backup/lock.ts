@@ -49,9 +49,7 @@ class SetLock implements Disposable {
       if (taken === false) throw inUse(folder, holder)
       // Only where the system's lock says nothing of another computer, or there is none.
       if (holder !== undefined && isAlive(holder, taken === true)) throw inUse(folder, holder)
-      const bytes = Buffer.from(JSON.stringify(myself(command)))
-      fs.ftruncateSync(descriptor)
-      fs.writeSync(descriptor, bytes, 0, bytes.length, 0)
+      sayWho(descriptor, path, command, taken === true)
       return new SetLock(descriptor)
     } catch (error) {
       fs.closeSync(descriptor)
@@ -64,6 +62,23 @@ class SetLock implements Disposable {
     fs.ftruncateSync(this.#descriptor)
     fs.closeSync(this.#descriptor)
     this.#descriptor = undefined
+  }
+}
+
+/**
+ * Writes who has the set.
+ * @param locked whether the system's lock was taken: it holds by itself, also where there is no room for a word, and
+ * taking points away is what makes room. @throws ImageError target
+ */
+function sayWho(descriptor: number, path: HostPath, command: string, locked: boolean): void {
+  const bytes = Buffer.from(JSON.stringify(myself(command)))
+  try {
+    fs.ftruncateSync(descriptor)
+    fs.writeSync(descriptor, bytes, 0, bytes.length, 0)
+  } catch (cause) {
+    const error = writeError(path, 'cannot be written', cause)
+    if (!locked || error.code !== 'E_NO_SPACE') throw error
+    fs.ftruncateSync(descriptor)
   }
 }
 
@@ -117,6 +132,29 @@ function bootId(): string {
   } catch {
     // Not this system's.
     return ''
+  }
+}
+
+/**
+ * Does something that only reads a set, as the only one who works on it; where nothing can be written there, not even
+ * by this computer's root, it is done without the lock.
+ * @throws ImageError as {@link holdingSet}
+ */
+export async function holdingReadSet<Result>(
+  folder: HostPath,
+  command: string,
+  work: (canWrite: boolean) => Promise<Result>,
+): Promise<Result> {
+  return isReadOnly(folder) ? await work(false) : await holdingSet(folder, command, () => work(true))
+}
+
+/** Whether a folder lies on a filesystem that is mounted for reading only. */
+function isReadOnly(folder: HostPath): boolean {
+  try {
+    fs.accessSync(folder, fs.constants.W_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
   }
 }
 

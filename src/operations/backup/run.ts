@@ -3,7 +3,7 @@ import type { DiskPlatform } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
 import { printable, refused, type HostPath } from '../../errors.js'
 import type { Registry } from '../../formats/registry.js'
-import { imagesOf, pointName } from '../../location/backup-set.js'
+import { imagesOf, pointName, pointTime } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { findDevice } from '../device/argument.js'
@@ -148,22 +148,19 @@ function guardLast(folder: HostPath, since: Point & LinkedPoint, damaged: readon
 
 /** A time that no image has, behind all of them: a second run in one second gets the next one. */
 function freeTime(last: string | undefined, now: Date): Date {
-  return last === undefined || timeOf(now) > last ? now : new Date(dateOf(last).getTime() + 1000)
+  return last === undefined || timeOf(now) > last ? now : new Date(millisecondsOf(last) + 1000)
 }
 
 const timeOf = (now: Date): string => pointName(now, '').slice(0, -1)
 
-function dateOf(time: string): Date {
-  const [, day, hours, minutes, seconds] = /^(.{10})T(..)(..)(..)Z$/.exec(time) ?? []
-  return new Date(`${day ?? ''}T${hours ?? ''}:${minutes ?? ''}:${seconds ?? ''}Z`)
-}
+const millisecondsOf = (time: string): number => pointTime(time)?.getTime() ?? 0
 
 /** How far the clock may be behind the last point without a warning, in milliseconds. */
 const clockPlay = 60_000
 
 /** Points are in the order of their names, and policies go by them. */
 function clockNotes(last: string | undefined, now: Date): Note[] {
-  if (last === undefined || dateOf(last).getTime() - now.getTime() < clockPlay) return []
+  if (last === undefined || millisecondsOf(last) - now.getTime() < clockPlay) return []
   return [
     {
       code: 'W_CLOCK',

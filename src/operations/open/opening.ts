@@ -14,8 +14,8 @@ import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
 import { openDiskVolume } from './disk-volumes.js'
 import { isPointAddress } from '../../location/backup-set.js'
-import { assertPoint } from '../backup/links.js'
-import { watchWriters } from '../in-use/reading.js'
+import { assertPoint, setDamageNotes, setOf } from '../backup/links.js'
+import { holdForReading, watchWriters } from '../in-use/reading.js'
 import {
   openPartition,
   parseSelector,
@@ -186,17 +186,28 @@ export function performing({ signal, onProgress }: LaterOptions, phase: Progress
   return { signal, onProgress: ({ done, total }) => onProgress?.({ phase, done, total }) }
 }
 
-/** Opens an image with its chain, wherever its address leads, step by step. @throws ImageError */
-export function* openAddressWork(address: string, options: OpenOptions): Work<OpenedImage> {
+/**
+ * Opens an image with its chain, wherever its address leads, step by step. An image of a backup set stays as it is
+ * while it is read: a prune finds it in use.
+ * @throws ImageError
+ */
+export function* openAddressWork(
+  address: string,
+  options: OpenOptions & Pick<ChainOptions, 'ofSet'>,
+): Work<OpenedImage> {
   const { schemes } = options.registry ?? new Registry()
   const place = diskIn(schemes.locate(address), options)
   const opened = yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
-  if (!isPointAddress(address)) return opened
+  const set = options.ofSet === true ? undefined : setOf(place)
+  if (set === undefined) return opened
+  const held = holdForReading(opened.layers.flatMap(({ files }) => files))
   try {
-    assertPoint(address, opened)
-    return opened
+    const isPoint = isPointAddress(address)
+    if (isPoint) assertPoint(address, opened)
+    return opened.heldBy(held, isPoint ? [] : setDamageNotes(set, opened))
   } catch (error) {
     opened[Symbol.dispose]()
+    held[Symbol.dispose]()
     throw error
   }
 }
