@@ -89,7 +89,8 @@ function changedBlocks(child: string, parent: string, length = 262144): number {
   const changed = new Set<number>()
   for (let offset = 0; offset < now.diskSize; offset += now.blockLength) {
     const [one, other] = [now, then].map((known) => Buffer.from(known.digests(offset, 1, now.diskSize)))
-    if (one!.equals(other!) || one!.every((byte) => byte === 0)) continue
+    // A part of a larger block that became zero is stored with it.
+    if (one!.equals(other!) || (length === now.blockLength && one!.every((byte) => byte === 0))) continue
     changed.add(Math.floor(offset / length))
   }
   return changed.size
@@ -158,7 +159,8 @@ test(`${generations} generations of a live disk, each restored as it was`, { ski
     const [child, below] = [join(far, `${index}.vhdx`), join(far, `${index - 1}.vhdx`)]
     const blocks = changedBlocks(child, below, mebibyte)
     const { size } = fs.statSync(child)
-    assert.ok(size <= blocks * mebibyte + tables, `${size} bytes for ${blocks} blocks of ${mebibyte} bytes`)
+    // And a block of sector bitmaps, which one that stores nothing has not.
+    assert.ok(size <= (blocks + 1) * mebibyte + tables, `${size} bytes for ${blocks} blocks of ${mebibyte} bytes`)
   }
   t.diagnostic(`a child takes at most ${(largest * 100).toFixed(2)} % of the disk more than its changed blocks`)
   const checked = await checkSet(set, { sample: 100 })
