@@ -16,7 +16,7 @@ export interface KnownValues {
 
 export function knownValues(registry: Registry, platforms: readonly string[]): KnownValues {
   const drivers = [...registry].map(({ driver }) => driver)
-  const makers = drivers.filter(({ create }) => create !== undefined)
+  const makers = drivers.filter((driver) => driver.create !== undefined)
   return {
     formats: drivers.map(({ id }) => id),
     targets: makers.map(({ id }) => id),

@@ -33,6 +33,14 @@ function small(t: TestContext, size: string): string {
   return folder
 }
 
+/** What is edited of a record. */
+interface RecordFields {
+  readonly parent: { name: string }
+  readonly image: { capacity: number }
+  readonly digests: { readonly disk: { length: number; digest: string } }
+  readonly source: { size: number; serial: string }
+}
+
 test('a set on a filesystem without a byte of room: prune takes away what is not needed', { skip }, async (t) => {
   const { folder, run, states } = await setOf(t, 'qcow2', 2)
   await run({ full: true, now: new Date(Date.UTC(2026, 5, 1)) })
@@ -82,8 +90,8 @@ test(
     const times = [...states.keys()]
     const path = join(folder, `${times[2] ?? ''}.qcow2.vdisk.json`)
     const text = fs.readFileSync(path, 'utf8')
-    const edited = (change: (record: any) => void): void => {
-      const record: unknown = JSON.parse(text)
+    const edited = (change: (record: RecordFields) => void): void => {
+      const record = JSON.parse(text) as RecordFields
       change(record)
       fs.writeFileSync(path, JSON.stringify(record))
     }
@@ -94,7 +102,7 @@ test(
     const prunes = async (): Promise<void> => {
       await assert.rejects(pruneSet(folder, { keepLast: 1 }), codeOf('E_SET_DAMAGED'))
     }
-    const cases: [string, (record: any) => void, string, ...(() => Promise<void>)[]][] = [
+    const cases: [string, (record: RecordFields) => void, string, ...(() => Promise<void>)[]][] = [
       ['another parent', (r) => (r.parent.name = `${times[0]}.qcow2`), 'E_CHAIN', runs('E_SET_DAMAGED'), prunes],
       ['itself as parent', (r) => (r.parent.name = `${times[2]}.qcow2`), 'E_CHAIN', runs('E_SET_DAMAGED'), prunes],
       ['another size', (r) => (r.image.capacity = 512), 'E_CHAIN', runs('E_SET_DAMAGED'), prunes],

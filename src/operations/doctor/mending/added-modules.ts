@@ -20,7 +20,7 @@ export interface ModulesAsked {
   readonly wanted: readonly string[]
 }
 
-/** Behind these the kernel unpacks another archive (init/initramfs.c); tried in QEMU (docs/doctor.md). */
+/** Behind these the kernel unpacks another archive (init/initramfs.c); zstd was tried in QEMU (docs/doctor.md). */
 const continued = ['cpio', 'gzip', 'xz', 'zstd', 'lz4']
 /** From this version on zeros end an archive in lz4 (lib/decompress_unlz4.c); before, what follows is lost. */
 const lz4Since = [5, 14] as const
