@@ -127,7 +127,9 @@ export const codesOf = {
   refused: [
     'E_ATTRIBUTES_LOST',
     'E_BATCH_RUNS',
+    'E_BITMAP_INCOMPLETE',
     'E_BITMAP_STALE',
+    'E_BITMAP_UNPROVEN',
     'E_BLOCK_DEVICE',
     'E_BMAP_MISFIT',
     'E_CUTS_CONTENT',

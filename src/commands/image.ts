@@ -30,9 +30,9 @@ const ofNewImages = [
 export default class ImageDisk extends BaseCommand {
   static override summary = 'Image a disk or a partition into a file, or to an address.'
   static override description = paragraphs(`
-    Reads the disk or partition SOURCE and writes the same bytes as a new image TARGET, of any format. The source is
-    only read. TARGET appears under its name when it is complete; a record TARGET.vdisk.json beside it says which
-    disk it is the image of.
+    Reads the disk or partition SOURCE, or the disk of a virtual machine (a qcow2 image, or an NBD export: nbd://…),
+    and writes the same bytes as a new image TARGET, of any format. The source is only read. TARGET appears under its
+    name when it is complete; a record TARGET.vdisk.json beside it says which disk it is the image of.
 
     Ranges that cannot be read are tried sector by sector; what remains unreadable is zero in the image and listed
     in TARGET.map (exit code 9). --resume with an image that has such a map reads those ranges again; otherwise it
@@ -40,11 +40,11 @@ export default class ImageDisk extends BaseCommand {
 
     With --since the image is a child of an earlier image of the same disk, and stores only what has changed. All that
     is in use is read, and compared with the digests in EARLIER.blocks, or with the earlier image where they are
-    missing. Reading the image needs the earlier one.
+    missing. Reading the image needs the earlier one. --changed reads only what a dirty bitmap of QEMU lists.
 
     TARGET may be an address (ssh://, oci://, an address of Azure with a SAS, and what plug-ins know: s3://): the image
-    is sent there while it is read, and appears when it is complete, with its record. --since and --resume are for
-    files.
+    is sent there while it is read, and appears when it is complete, with its record. --since, --changed and --resume
+    are for files.
 
     An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
     without --snapshot or --freeze its image is at best what a power cut would have left. --snapshot reads a snapshot
@@ -66,6 +66,11 @@ export default class ImageDisk extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> /dev/sdb tuesday.qcow2 --since monday.qcow2 --used-only',
     },
     {
+      description: 'What a dirty bitmap of QEMU lists, as a child of the last image',
+      command:
+        '<%= config.bin %> <%= command.id %> nbd://localhost/vda tuesday.qcow2 --since monday.qcow2 --changed backup',
+    },
+    {
       description: 'What would be done?',
       command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --dry-run',
     },
@@ -77,7 +82,9 @@ export default class ImageDisk extends BaseCommand {
   static override args = {
     source: string({
       required: true,
-      description: 'the disk or partition to read: /dev/sdb, /dev/sdb1, /dev/sdb@1 (see vdisk disks)',
+      description:
+        'the disk or partition to read: /dev/sdb, /dev/sdb1, /dev/sdb@1 (see vdisk disks); or the disk of a virtual ' +
+        'machine: vm.qcow2, nbd://host/export',
     }),
     target: string({ required: true, description: 'the image to make: a file, or an address' }),
   }
@@ -97,6 +104,18 @@ export default class ImageDisk extends BaseCommand {
       helpValue: 'IMAGE',
       summary: 'an earlier image of this disk: store what has changed since, as a child of it',
       exclusive: ['for', 'resume'],
+    }),
+    changed: text({
+      helpValue: 'BITMAP',
+      dependsOn: ['since'],
+      exclusive: ['used-only', 'parts'],
+      summary:
+        'read only what this dirty bitmap of the disk of a virtual machine lists; the rest is as in the image of ' +
+        '--since',
+    }),
+    'allow-unproven-bitmap': boolean({
+      summary: 'go on although nothing shows that the bitmap is older than the image of --since',
+      dependsOn: ['changed'],
     }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
     snapshot: option({
@@ -137,6 +156,8 @@ export default class ImageDisk extends BaseCommand {
             freeze: flags.freeze,
             snapshot: flags.snapshot,
             since: flags.since,
+            changed: flags.changed,
+            allowUnprovenBitmap: flags['allow-unproven-bitmap'],
             allowOtherDisk: flags['allow-other-disk'],
           })
     if (isPartial(result)) this.exitWith(exitCodes.partial)

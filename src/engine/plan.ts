@@ -106,7 +106,7 @@ export class Plan {
     const start = roundDown(this.#offset, align)
     const ahead = this.#runLength(start)
     let end = Math.min(capacity, roundDown(start, chunkLength) + chunkLength)
-    if (this.#base === undefined && this.#options.zeros !== true) end = this.#dataEnd(end)
+    if (this.#options.zeros !== true) end = this.#base === undefined ? this.#dataEnd(end) : this.#otherEnd(end)
     this.#offset = end
     const content = collect(this.#walk, start, end)
     return {
@@ -138,14 +138,29 @@ export class Plan {
         continue
       }
       const same =
-        run.kind === 'zero' && base.kind === 'zero'
-          ? Math.min(run.length, base.length)
-          : this.#options.readsSame === true
-            ? 0
-            : this.#samePlace.length(run, base)
+        run.kind === 'zero' && base.kind === 'zero' ? Math.min(run.length, base.length) : this.#sameLength(run, base)
       if (same === 0) return
       this.#offset += same
     }
+  }
+
+  /** How many bytes from here on are the same bytes of one file, which need not be read. */
+  #sameLength(run: Stretch, base: Stretch): number {
+    return this.#options.readsSame === true ? 0 : this.#samePlace.length(run, base)
+  }
+
+  /** Where the chunk that begins at the current offset ends: where both have the same bytes of one file for a unit. */
+  #otherEnd(limit: number): number {
+    let offset = this.#offset
+    while (offset < limit) {
+      const run = this.#walk.runAt(offset, limit - offset)
+      const base = this.#base?.runAt(offset, run.length) ?? run
+      const close = roundUp(offset, this.#options.align)
+      const same = this.#sameLength(run, base)
+      if (same > 0 && offset + same > close) return Math.min(limit, close)
+      offset += same > 0 ? same : base.length
+    }
+    return limit
   }
 
   /** Where the chunk that begins at the current offset ends: at the first zeros that fill a whole aligned unit. */

@@ -61,6 +61,8 @@ export interface DiskImage extends BlockSource {
    * @throws ImageError usage E_NO_BITMAP; refused E_BITMAP_STALE; corrupt.
    */
   changes?(bitmap: string): Iterable<{ readonly offset: number; readonly length: number }>
+  /** The names of its dirty bitmaps that can be relied on. @throws ImageError corrupt */
+  readonly bitmaps?: readonly string[]
   /**
    * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Reports progress.
    * @param wanted as {@link chooseSnapshot} takes it. @throws ImageError usage E_SNAPSHOT_UNKNOWN,
@@ -350,6 +352,8 @@ export interface FormatDriver {
     readonly sectorSizes: readonly (512 | 4096)[]
     /** `any`: a child may have another size than its parent, for other programs too. */
     readonly childSize?: 'any'
+    /** Its images may hold dirty bitmaps (see {@link DiskImage.changes}). */
+    readonly bitmaps?: boolean
   }
   /** Codecs that it brings besides those built in (docs/extending.md); `packed` extents and units name them. */
   readonly codecs?: readonly Codec[]

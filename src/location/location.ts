@@ -70,6 +70,8 @@ export interface Location {
    * @throws ImageError usage E_NO_BITMAP.
    */
   changes?(list: string): Iterable<{ readonly offset: number; readonly length: number }>
+  /** The names of those lists. @throws ImageError those of connecting. */
+  changeLists?(): readonly string[]
   /**
    * Where whole objects of another computer can be made at this address: what writes to it. Nothing is asked of the
    * server yet. @throws ImageError usage, for settings that are missing.

@@ -1,7 +1,7 @@
 import { printable, usage, type Label } from '../errors.js'
 // Not through index.ts: every command would load the server and TLS.
 import { ExportStore } from '../mount/nbd/export-store.js'
-import { bitmapContext } from '../mount/nbd/structs.js'
+import { bitmapContext, bitmapsOf } from '../mount/nbd/structs.js'
 import { nbdUri, parseNbdUri, type NbdAddress } from '../mount/nbd/uri.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
 
@@ -39,6 +39,11 @@ export class NbdLocation implements Location {
       if (!hole) yield { offset, length }
       offset += length
     }
+  }
+
+  changeLists(): readonly string[] {
+    using store = new ExportStore(this.export, undefined, bitmapContext(''))
+    return bitmapsOf(store.facts.contexts ?? [])
   }
 
   sibling(): undefined {

@@ -692,6 +692,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/imaging/image-address.ts': 'test/interop/image-addresses.test.ts',
   'engine/content-sum.ts': 'test/unit/engine/content-sum.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',
+  'operations/imaging/changed-blocks.ts': 'test/interop/image-bitmaps.test.ts',
+  'operations/imaging/virtual-disk.ts': 'test/interop/image-bitmaps.test.ts',
   'formats/qcow2/format/bitmaps.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'location/nbd.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'operations/transfer/content.ts': 'test/interop/qcow2-bitmaps.test.ts',

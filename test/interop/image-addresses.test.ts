@@ -99,6 +99,7 @@ test(
     assert.equal(fs.readdirSync(there).length, 8, fs.readdirSync(there).join())
     for (const [options, code, text] of [
       [{ since: join(there, 'disk.raw') }, 'E_STREAM', /Leave out --since/],
+      [{ since: join(there, 'disk.raw'), changed: 'one' }, 'E_STREAM', /Leave out --changed and --since/],
       [{ resume: true }, 'E_RESUME', /vdisk convert \S+ ADDRESS --resume/],
     ] as const) {
       const [found, said] = await refusal(loop, address('new.raw'), options)
@@ -106,6 +107,16 @@ test(
       assert.match(said, text)
     }
     assert.match((await refusal(loop, address('new.qcow2.zst')))[1], /--compress/)
+
+    // The disk of a virtual machine goes there like any other.
+    const virtual = await imageDisk(join(there, 'disk.qcow2'), address('virtual.vhdx'), { verify: true })
+    assertRecord(fs.readFileSync(join(there, 'virtual.vhdx.vdisk.json'), 'utf8'), virtual)
+    assert.equal(virtual.digests?.disk.digest, whole[0]?.digest)
+    assert.deepEqual([virtual.consistency.state, virtual.bytesRead > 0], ['cold', true])
+    const qcow2 = join(there, 'disk.qcow2')
+    const bitmap = await refusal(qcow2, address('child.qcow2'), { since: qcow2, changed: 'one' })
+    assert.deepEqual(bitmap[0], 'E_STREAM')
+    assert.match(bitmap[1], /Leave out --changed/)
     assert.equal((await refusal(loop, `ssh://${host}${folder}/nowhere/x.raw`))[0], 'E_NO_FOLDER')
   },
 )

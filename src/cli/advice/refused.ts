@@ -4,7 +4,15 @@ import type { Advice } from './advice.js'
 export const refusedAdvice: Readonly<Record<CodesOf<'refused'>, Advice>> = {
   E_ATTRIBUTES_LOST: ['An MBR has no place for these attributes.', 'Keep the GPT.'],
   E_BATCH_RUNS: ['Two runs of one batch would write the same files.', 'Wait for the other run.'],
+  E_BITMAP_INCOMPLETE: [
+    'What the list of changes leaves out would be missing from the image.',
+    'Make the image without --changed.',
+  ],
   E_BITMAP_STALE: ['A stale list of changes would leave changes out of the copy.', 'Copy the whole disk.'],
+  E_BITMAP_UNPROVEN: [
+    'A list of changes that was begun later would leave changes out of the image.',
+    'Make the image without --changed.',
+  ],
   E_BLOCK_DEVICE: ['A disk is only overwritten by a command that guards it.', 'Use vdisk restore.'],
   E_BMAP_MISFIT: ['The block map is of another image.', 'Name the right one, or use --no-bmap.'],
   E_CUTS_CONTENT: ['What lies beyond the new end would be lost.', 'Shrink partitions and filesystems first.'],

@@ -25,6 +25,7 @@ export const qcow2: FormatDriver = {
     compression: ['zlib', 'zstd'],
     sectorSizes: [512, 4096],
     childSize: 'any',
+    bitmaps: true,
   },
   options: optionSpecs,
   probe(head) {

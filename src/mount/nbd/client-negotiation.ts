@@ -8,6 +8,7 @@ import { ByteReader } from './byte-reader.js'
 import { handshakeFlags, serverFlagsOf, transmissionFlagsOf, type TransmissionFlags } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import {
+  bitmapContext,
   blockSizeInfo,
   clientFlags,
   exportAnswer,
@@ -45,6 +46,8 @@ export interface ExportFacts {
   readonly structured: boolean
   /** The id of what block status is asked for, where the server knows it. */
   readonly context?: number
+  /** Where all dirty bitmaps of QEMU were asked for: their contexts. */
+  readonly contexts?: readonly string[]
 }
 
 /** A connection that is ready for requests. */
@@ -207,7 +210,7 @@ class Negotiator {
 
   async go(name: string, noZeroes: boolean, context: string): Promise<ExportFacts> {
     const structured = isAck(await this.ask(option.structuredReply, Buffer.alloc(0)))
-    const id = structured ? await this.#contextId(name, context) : undefined
+    const { id, contexts } = structured ? await this.#contexts(name, context) : {}
     const replies = await this.ask(option.go, Buffer.concat([named(name), half(1), half(infoType.blockSize)]))
     const last = replies.at(-1)
     if (last?.type === replyType.errorUnsupported) return await this.#exportName(name, noZeroes, structured)
@@ -236,6 +239,7 @@ class Negotiator {
       ...sizes,
       structured,
       context: id,
+      contexts,
     }
   }
 
@@ -248,17 +252,22 @@ class Negotiator {
     return { minimum, maximum: Math.min(maximum - (maximum % minimum), longestPayload) }
   }
 
-  async #contextId(name: string, context: string): Promise<number | undefined> {
+  /** The id of a context; of all dirty bitmaps of QEMU, which there are. */
+  async #contexts(name: string, context: string): Promise<{ readonly id?: number; readonly contexts?: string[] }> {
+    if (context === bitmapContext('')) {
+      const found = await this.#askContexts(option.listMetaContext, name, context)
+      return { contexts: found.map((data) => data.subarray(4).toString()) }
+    }
+    const found = await this.#askContexts(option.setMetaContext, name, context)
+    return { id: found.find((data) => data.subarray(4).equals(Buffer.from(context)))?.readUInt32BE(0) }
+  }
+
+  /** What the server says of contexts: an id, and a name behind it; nothing where it knows none. */
+  async #askContexts(code: number, name: string, context: string): Promise<Buffer[]> {
     const query = Buffer.from(context)
-    const replies = await this.ask(
-      option.setMetaContext,
-      Buffer.concat([named(name), word(1), word(query.length), query]),
-    )
-    if (!isAck(replies)) return undefined
-    const found = replies.find(
-      ({ type, data }) => type === replyType.metaContext && data.length >= 4 && data.subarray(4).equals(query),
-    )
-    return found?.data.readUInt32BE(0)
+    const replies = await this.ask(code, Buffer.concat([named(name), word(1), word(query.length), query]))
+    if (!isAck(replies)) return []
+    return replies.flatMap(({ type, data }) => (type === replyType.metaContext && data.length >= 4 ? [data] : []))
   }
 
   /** Servers without GO. */

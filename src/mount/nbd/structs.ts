@@ -149,9 +149,16 @@ export const errorNumber = {
 /** The one metadata context that is spoken here. */
 export const allocationContext = 'base:allocation'
 
+const bitmapPrefix = 'qemu:dirty-bitmap:'
+
 /** The context of a dirty bitmap of QEMU (docs/interop/nbd.txt there). */
 export function bitmapContext(bitmap: string): string {
-  return `qemu:dirty-bitmap:${bitmap}`
+  return `${bitmapPrefix}${bitmap}`
+}
+
+/** The bitmaps among contexts. */
+export function bitmapsOf(contexts: readonly string[]): string[] {
+  return contexts.flatMap((name) => (name.startsWith(bitmapPrefix) ? [name.slice(bitmapPrefix.length)] : []))
 }
 
 /** What names may have at most, in bytes ("Values": strings). */

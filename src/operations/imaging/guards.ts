@@ -13,7 +13,7 @@ import { folderPart, nearest } from '../../sys/host-path.js'
  * no objection, but the user should know.
  */
 export interface GuardAnswer {
-  readonly guard: 'same-disk' | 'in-use' | 'space' | 'identity'
+  readonly guard: 'same-disk' | 'in-use' | 'space' | 'identity' | 'bitmap'
   readonly verdict: 'passed' | 'overridden' | 'unknown' | 'noted'
   readonly why: string
 }
@@ -23,6 +23,7 @@ const noteCodes: Readonly<Record<GuardAnswer['guard'], string>> = {
   'in-use': 'W_HOT',
   space: 'W_SPACE',
   identity: 'W_IDENTITY',
+  bitmap: 'W_BITMAP',
 }
 
 /** What the user should know of the answers. */

@@ -9,8 +9,16 @@ export interface HeldSourceOptions {
   readonly exclusive: boolean
   /** Whether mounted filesystems are held still. */
   readonly freezes: boolean
-  /** What an image of the snapshot is worth that is read in place of the source, and whether that is whole still. */
-  readonly snapshot?: { readonly consistency: Consistency; readonly check: () => Promise<void> }
+  /**
+   * Where no disk of this computer is read itself, but a snapshot of it or the disk of a virtual machine: what an image
+   * of that is worth, and how it is made sure that it was whole to the end.
+   */
+  readonly moment?: {
+    readonly consistency: Consistency
+    /** For people. */
+    readonly checking: string
+    readonly check: () => Promise<void>
+  }
 }
 
 /** The source while it is read: what is held still, and what its image is worth. Closing it lets filesystems go. */
@@ -36,12 +44,12 @@ export class HeldSource implements Disposable {
 
   /** What is done when all is read. */
   get after(): Step[] {
-    const { freezes, snapshot } = this.#options
+    const { freezes, moment } = this.#options
     return [
-      ...when(snapshot !== undefined, {
+      ...when(moment !== undefined, {
         name: 'check',
-        message: 'make sure that the snapshot kept all that the source was',
-        run: () => snapshot?.check(),
+        message: moment?.checking ?? '',
+        run: () => moment?.check(),
       }),
       ...when(freezes, {
         name: 'release',
@@ -53,8 +61,8 @@ export class HeldSource implements Disposable {
 
   /** What the image will be worth, as far as it is known beforehand; afterwards, what it is worth. */
   get consistency(): Consistency {
-    const { heat, exclusive, freezes, snapshot } = this.#options
-    if (snapshot !== undefined) return snapshot.consistency
+    const { heat, exclusive, freezes, moment } = this.#options
+    if (moment !== undefined) return moment.consistency
     const frozen = freezes
       ? (this.#frozen ?? { frozen: heat.written.map(({ point }) => point), refused: [] })
       : undefined

@@ -70,6 +70,7 @@ export class SmallFile {
 interface Wanted {
   readonly source: string
   readonly since?: string
+  readonly changed?: string
   readonly resume?: boolean
 }
 
@@ -122,6 +123,10 @@ export class ImageAddress implements Disposable {
       return undefined
     }
     const address = new ImageAddress(location, location.upload())
+    if (wanted.changed !== undefined)
+      throw usage('E_STREAM', `${address.label}: an image that is sent to an address is of the whole disk`, {
+        hint: 'Leave out --changed and --since, or name a file of this computer.',
+      })
     if (wanted.since !== undefined)
       throw usage('E_STREAM', `${address.label}: an image that is sent to an address cannot have a parent`, {
         hint: 'Leave out --since, or name a file of this computer.',

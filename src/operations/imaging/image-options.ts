@@ -1,10 +1,11 @@
 import type { DiskPlatform } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
-import { usage } from '../../errors.js'
+import { printable, usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import type { Registry } from '../../formats/registry.js'
 import type { UsedOnlyOptions } from '../transfer/used-only.js'
 import type { SnapshotChoice } from './snapshot-choice.js'
+import { noBitmaps } from './virtual-disk.js'
 
 export interface ImageDiskOptions {
   readonly registry?: Registry
@@ -24,6 +25,13 @@ export interface ImageDiskOptions {
   readonly snapshot?: SnapshotChoice
   /** An image of the same disk, made earlier: the new one is its child, and stores what has changed since. */
   readonly since?: string
+  /**
+   * A dirty bitmap of the source, the disk of a virtual machine, that was begun before `since` was made: only what it
+   * lists is read.
+   */
+  readonly changed?: string
+  /** Goes on although nothing shows that the bitmap is older than `since`. */
+  readonly allowUnprovenBitmap?: boolean
   /** Takes another disk than the one that `since` is the image of. */
   readonly allowOtherDisk?: boolean
   /** Bytes that must be free where the image is to lie; `most`: all that it may take. Default: a warning at most. */
@@ -53,25 +61,55 @@ export interface ImageDiskOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** What is read and made, as far as options depend on it. */
+interface Kinds {
+  /** As given. */
+  readonly source: string
+  /** Whether the source is the disk of a virtual machine. */
+  readonly isVirtual: boolean
+  /** Whether the image is to be in a compressed file. */
+  readonly isCompressed: boolean
+}
+
 /**
- * What does not go together. @param isCompressed whether the image is to be in a compressed file.
- * @throws ImageError usage E_RESUME, E_STREAM.
+ * Refuses options that do not go together, or not with the kind of source or target.
+ * @throws ImageError usage E_RESUME, E_STREAM, E_NO_BITMAP, E_NOT_A_DEVICE
  */
-export function refuseCombinations({ resume, since, snapshot }: ImageDiskOptions, isCompressed: boolean): void {
-  if (resume === true && since !== undefined)
-    throw usage('E_RESUME', '--since and --resume do not go together', {
-      hint: 'Leave out --resume: a child holds little, and is made anew.',
-    })
-  if (resume === true && snapshot !== undefined)
-    throw usage('E_RESUME', '--snapshot and --resume do not go together', {
-      hint: 'Leave out one of them: the next snapshot would show the source at another moment.',
-    })
-  if (isCompressed && resume === true)
-    throw usage('E_RESUME', 'an image in a compressed file cannot be gone on with', {
-      hint: 'Give a name that is not one of a compressed file (a QCOW2 may be compressed itself: --compress).',
-    })
+export function refuseCombinations(options: ImageDiskOptions, kinds: Kinds): void {
+  const { since, changed, usedOnly, parts, snapshot, freeze } = options
+  const { source, isVirtual, isCompressed } = kinds
+  if (options.resume === true) refuseResume(options, kinds)
   if (isCompressed && since !== undefined)
     throw usage('E_STREAM', 'an image in a compressed file cannot have a parent', {
       hint: 'Give a name that is not one of a compressed file, or leave out --since.',
+    })
+  if (isVirtual && (snapshot !== undefined || freeze === true))
+    throw usage('E_NOT_A_DEVICE', `${printable(source)} is no disk of this computer: nothing of it is held still`, {
+      hint: 'Leave out --snapshot and --freeze; the program that runs the virtual machine makes its snapshots.',
+    })
+  if (changed === undefined) return
+  if (!isVirtual) throw noBitmaps(printable(source))
+  if (since === undefined || usedOnly !== undefined || parts !== undefined)
+    throw usage('E_NO_BITMAP', 'a bitmap says what has changed of all of the disk since an earlier image of it', {
+      hint: 'Name the earlier image by --since, and leave out --used-only and --parts.',
+    })
+}
+
+function refuseResume({ since, snapshot }: ImageDiskOptions, { isVirtual, isCompressed }: Kinds): void {
+  if (since !== undefined)
+    throw usage('E_RESUME', '--since and --resume do not go together', {
+      hint: 'Leave out --resume: a child holds little, and is made anew.',
+    })
+  if (snapshot !== undefined)
+    throw usage('E_RESUME', '--snapshot and --resume do not go together', {
+      hint: 'Leave out one of them: the next snapshot would show the source at another moment.',
+    })
+  if (isCompressed)
+    throw usage('E_RESUME', 'an image in a compressed file cannot be gone on with', {
+      hint: 'Give a name that is not one of a compressed file (a QCOW2 may be compressed itself: --compress).',
+    })
+  if (isVirtual)
+    throw usage('E_RESUME', 'an image of the disk of a virtual machine cannot be gone on with', {
+      hint: 'Leave out --resume; vdisk convert SOURCE TARGET --resume can be gone on with.',
     })
 }

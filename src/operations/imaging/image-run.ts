@@ -8,12 +8,12 @@ import { partialsOf } from '../../location/partial.js'
 import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { withState } from '../change/left-state.js'
-import type { NamedDevice } from '../device/argument.js'
 import { DiskDigests, type DigestPart } from '../transfer/disk-digests.js'
 import { proveDigest } from '../transfer/proof.js'
 import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sink-file.js'
 import type { Step } from '../transfer/step.js'
 import { BlocksWriter, blocksPath } from './blocks-file.js'
+import { CarriedDigests } from './carried-digests.js'
 import { HeldSource, when, type HeldSourceOptions } from './held-source.js'
 import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
@@ -21,7 +21,8 @@ import type { SinceImage } from './since.js'
 
 /** What is imaged, and how, wherever the image goes. */
 export interface ReadingOptions extends HeldSourceOptions {
-  readonly device: NamedDevice
+  /** What is read, for people: `disk /dev/sdb of /dev/sdb`. */
+  readonly reading: string
   /** What of the disk is read, and how many bytes of it are stored. */
   readonly disk: BlockSource
   readonly bytes: number
@@ -33,7 +34,7 @@ export interface ReadingOptions extends HeldSourceOptions {
   /** Whether the disk is still there: one that was pulled out has no bad sectors. */
   readonly stillThere: () => boolean
   /** What is known for the record beforehand. */
-  readonly record: Pick<ImageRecord, 'tool' | 'started' | 'source' | 'usedOnly' | 'parts' | 'parent'> & {
+  readonly record: Pick<ImageRecord, 'tool' | 'started' | 'source' | 'usedOnly' | 'parts' | 'bitmaps' | 'parent'> & {
     readonly image: Omit<ImageRecord['image'], 'capacity'>
   }
   readonly threads?: number
@@ -48,6 +49,8 @@ export interface ReadingOptions extends HeldSourceOptions {
 export interface ImageRunOptions extends ReadingOptions {
   /** What it is a child of: only what differs from it is stored. */
   readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files'>
+  /** Whether only what a bitmap lists is read: `disk` is as `since` elsewhere. */
+  readonly byBitmap: boolean
   readonly target: string
   readonly sink: FileSinkOptions
 }
@@ -151,9 +154,10 @@ export class ImageRun implements Disposable {
 
   /** How what has changed is found, for people. */
   get #comparing(): string {
-    const { since, record } = this.#options
+    const { since, record, byBitmap } = this.#options
     if (since === undefined) return ''
     const name = printable(record.parent?.name ?? '')
+    if (byBitmap) return `; of that, what has other digests than in ${blocksPath(name)} goes into the image`
     return since.known === undefined
       ? `; what differs from ${name}, which is read too, goes into the image`
       : `; what has other digests than in ${blocksPath(name)} goes into the image`
@@ -174,19 +178,21 @@ export class ImageRun implements Disposable {
 
   async #copy(): Promise<void> {
     const { disk, since, threads, sparse, rate, signal, onProgress } = this.#options
+    const carried = this.#carried
+    const [parts, digests] = [carried ?? this.#blocks, carried ?? this.#digests]
     this.#moved = await this.#image.fill({
       source: disk,
-      parts: this.#blocks,
-      digests: this.#digests,
+      parts,
+      digests,
       salvage: this.#salvage,
       copy: async (target, journal) =>
         await copy({
           source: disk,
           base: since?.base,
-          parts: this.#blocks,
+          parts,
           target,
           salvage: this.#salvage,
-          digests: this.#digests,
+          digests,
           journal,
           rate: RateLimit.of(rate),
           threads,
@@ -195,6 +201,14 @@ export class ImageRun implements Disposable {
           onProgress,
         }),
     })
+    carried?.finish()
+  }
+
+  /** Where only what a bitmap lists is read: what takes the digests of that, and has those of the rest. */
+  get #carried(): CarriedDigests | undefined {
+    const { since, byBitmap, capacity } = this.#options
+    if (!byBitmap || since?.known === undefined || this.#blocks === undefined) return undefined
+    return new CarriedDigests(since.known, capacity, this.#digests, this.#blocks)
   }
 
   async #complete(): Promise<void> {
@@ -295,9 +309,6 @@ export class ImageRun implements Disposable {
 }
 
 /** How the source is read, for people. */
-export function readingText({ device, bytes, exclusive }: ReadingOptions): string {
-  return (
-    `read ${device.kind} ${printable(device.name)} of ${device.disk.path}, ${bytes} bytes, past the page cache` +
-    `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it`
-  )
+export function readingText({ reading, bytes, exclusive }: ReadingOptions): string {
+  return `read ${reading}, ${bytes} bytes${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it`
 }

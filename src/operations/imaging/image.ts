@@ -4,6 +4,7 @@ import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
 import { printable, refused, targetError } from '../../errors.js'
 import type { DiskShape } from '../../formats/driver.js'
+import type { ImageFile } from '../../formats/opened.js'
 import { Registry } from '../../formats/registry.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -32,6 +33,7 @@ import {
   type Heat,
 } from './guards.js'
 import { blocksPath } from './blocks-file.js'
+import { changedBlocks, type ChangedBlocks } from './changed-blocks.js'
 import { ImageAddress, isReadOnce, refuseHot } from './image-address.js'
 import { ImageRun, type ReadingOptions } from './image-run.js'
 import { beginImage, identityOf } from './beginning.js'
@@ -42,6 +44,7 @@ import { openSince, type SinceImage } from './since.js'
 import { planSnapshot, type SnapshotChoice } from './snapshot-choice.js'
 import { UploadRun } from './upload-run.js'
 import { SourceSnapshot } from './source-snapshot.js'
+import { VirtualDisk } from './virtual-disk.js'
 import type { ImageTarget } from '../transfer/image-target.js'
 import { refuseCombinations, type ImageDiskOptions } from './image-options.js'
 import type { ImageDiskResult } from './image-result.js'
@@ -52,22 +55,24 @@ import { milliseconds } from '../../sys/clock.js'
 export const listedRanges = 100
 
 /**
- * Images a disk or partition: reads it past the page cache into a new image, around what cannot be read, and writes a
- * record beside it that says which disk it was, in what state, and what its content is. The disk is only read. With
- * `since`, only what has changed since that image was made, as a child of it.
+ * Images a disk or partition, or the disk of a virtual machine: reads it (a disk past the page cache) into a new image,
+ * around what cannot be read, and writes a record beside it that says which disk it was, in what state, and what its
+ * content is. The disk is only read. With `since`, only what has changed since that image was made, as a child of it.
  * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_HOT_SOURCE, E_OTHER_DISK,
- * E_SIZE_CHANGED; reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS,
- * E_NO_SPACE; mismatch E_MISMATCH; aborted E_ABORTED.
+ * E_SIZE_CHANGED, E_BITMAP_STALE, E_BITMAP_UNPROVEN, E_BITMAP_INCOMPLETE; reference E_NO_RECORD; usage E_NOT_A_DEVICE,
+ * E_NO_PARTITION, E_NO_BITMAP; unsupported E_FREEZE; target E_EXISTS, E_NO_SPACE; corrupt E_SOURCE_CHANGED; mismatch
+ * E_MISMATCH; aborted E_ABORTED.
  */
 export async function imageDisk(
   source: string,
   target: string,
   options: ImageDiskOptions = {},
 ): Promise<ImageDiskResult> {
-  const { since, resume, registry = new Registry() } = options
-  using address = ImageAddress.of(target, registry, { source, since, resume })
+  const { since, changed, resume, registry = new Registry(), signal, onProgress } = options
+  using address = ImageAddress.of(target, registry, { source, since, changed, resume })
+  using virtual = await VirtualDisk.open(source, { registry, signal, onProgress })
   const once = async (session?: FileSession): Promise<ImageDiskResult> => {
-    const job = new Imaging(source, target, { ...options, registry }, { session, address })
+    const job = new Imaging(source, target, { ...options, registry }, { session, address, virtual })
     return options.snapshot === undefined ? await job.runOn(job.device) : await job.runOnSnapshot(options.snapshot)
   }
   if (options.resume !== true || options.dryRun === true) return await once()
@@ -92,14 +97,23 @@ interface RunFacts {
   readonly once: boolean
 }
 
+/** What an image is made with, beside what was asked for. */
+interface ImagingParts {
+  readonly session: FileSession | undefined
+  /** Where the image is sent to; undefined where it is a file of this computer. */
+  readonly address: ImageAddress | undefined
+  /** The source, where that is the disk of a virtual machine. */
+  readonly virtual: VirtualDisk | undefined
+}
+
 class Imaging {
   readonly device: NamedDevice
   readonly heat: Heat
   readonly #target: string
   readonly #options: ImageDiskOptions & { readonly registry: Registry }
-  readonly #session: FileSession | undefined
-  /** Where the image is sent to; undefined where it is a file of this computer. */
-  readonly #address: ImageAddress | undefined
+  readonly #session: ImagingParts['session']
+  readonly #address: ImagingParts['address']
+  readonly #virtual: ImagingParts['virtual']
   readonly #format: TargetFormat
   readonly #container: Container | undefined
   readonly #choice: PlatformChoice | undefined
@@ -115,11 +129,12 @@ class Imaging {
     source: string,
     target: string,
     options: ImageDiskOptions & { readonly registry: Registry },
-    { session, address }: { readonly session: FileSession | undefined; readonly address: ImageAddress | undefined },
+    { session, address, virtual }: ImagingParts,
   ) {
     this.#options = options
     this.#session = session
     this.#address = address
+    this.#virtual = virtual
     this.#target = target
     this.#platform = options.platform ?? thisMachine()
     const { registry } = options
@@ -130,20 +145,20 @@ class Imaging {
     const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
     const compressed = address === undefined ? compressedTarget(target) : undefined
     this.#container = compressed?.container
-    refuseCombinations(options, compressed !== undefined)
+    refuseCombinations(options, { source, isVirtual: virtual !== undefined, isCompressed: compressed !== undefined })
     this.#format =
       address?.format(registry, to, chosen) ?? targetFormat(registry, compressed?.inner ?? target, to, chosen)
-    this.device = findDevice(source, this.#platform)
-    this.heat = heatOf(this.device, this.#platform)
-    this.#sameDisk =
-      address?.sameDisk ?? guardSameDisk(this.device, this.heat, target, this.#platform, options.allowSameDisk === true)
+    const { device, heat } = virtual ?? deviceOf(source, this.#platform)
+    this.device = device
+    this.heat = heat
+    this.#sameDisk = this.#guardSameDisk()
     if (options.freeze === true && address === undefined) this.#guardFreeze()
   }
 
   /** Reads the source, or its snapshot. */
   async runOn(read: NamedDevice): Promise<ImageDiskResult> {
     const exclusive = !this.heat.hot && this.heat.mounts.length === 0
-    using device = openDevice(read, exclusive && read === this.device)
+    using device = this.#virtual?.reading ?? openDevice(read, exclusive && read === this.device)
     return await this.#run(device)
   }
 
@@ -162,7 +177,7 @@ class Imaging {
     const { parts, dryRun = false } = this.#options
     using since = this.#openSince(device.source)
     this.#since = since
-    const place = await this.#place(since)
+    const place = await this.#place()
     const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
     const identity = identityOf(this.#options, this.#session)
     const shapeOf = (capacity: number): DiskShape => ({
@@ -177,12 +192,13 @@ class Imaging {
       (capacity) => tryLayout(this.#format, shapeOf(capacity)).capacity,
     )
     const shape = shapeOf(kept.disk.capacity)
-    const bytes = storedBytes(kept.disk)
     const once = this.#address?.container !== undefined || isReadOnce(this.#format, shape)
     const guards = await this.#guards(kept.disk, shape, once)
+    const changed = this.#changedBlocks(kept.disk, guards)
+    const { disk, bytes } = changed ?? { disk: kept.disk, bytes: storedBytes(kept.disk) }
     const source = recordedSource(this.device)
     this.#begin(shape, source)
-    using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source, once })
+    using run = this.#prepared({ device, disk, bytes, place, shape, source, once })
     const { steps } = run
     if (!dryRun) await this.#carryOut(place, run)
     const made = dryRun ? undefined : run.made
@@ -194,7 +210,7 @@ class Imaging {
       plan: { guards, steps: this.#planned(steps), bytes },
       dryRun,
       parts,
-      parent: since?.recorded,
+      parent: this.#parent,
       volumes: kept.volumes,
       consistency: run.consistency,
       snapshot: this.#snapshot?.result,
@@ -243,13 +259,13 @@ class Imaging {
   }
 
   /** Where the image is to stand; undefined where it is sent to another computer. */
-  async #place(since: SinceImage | undefined): Promise<TargetPlace | undefined> {
+  async #place(): Promise<TargetPlace | undefined> {
     const { force = false, allowInUse } = this.#options
     if (this.#address !== undefined) {
       await this.#address.check(force)
       return undefined
     }
-    const place = checkTarget(this.#target, force, since?.files ?? [], { allowInUse })
+    const place = checkTarget(this.#target, force, this.#files, { allowInUse })
     this.#checkCompanions()
     return place
   }
@@ -270,6 +286,7 @@ class Imaging {
     return [
       ...(this.#choice?.notes ?? []),
       ...this.#snapshotNotes,
+      ...(this.#virtual?.notes ?? []),
       ...guardNotes(guards),
       ...kept.notes,
       ...(this.#since?.notes ?? []),
@@ -291,7 +308,7 @@ class Imaging {
 
   /** @param once whether what is sent to an address is read once. */
   async #guards(disk: BlockSource, shape: DiskShape, once: boolean): Promise<GuardAnswer[]> {
-    const inUse = guardInUse(this.device, this.heat, this.#freezes, this.#snapshot?.consistency)
+    const inUse = this.#virtual?.inUse ?? guardInUse(this.device, this.heat, this.#freezes, this.#snapshot?.consistency)
     if (this.#address !== undefined) {
       if (!once && this.#snapshot === undefined)
         refuseHot(this.device.name, this.heat, this.#freezes, this.#format.driver.id)
@@ -314,11 +331,37 @@ class Imaging {
     )
   }
 
+  /** The files of this computer that are read, which the image never replaces. */
+  get #files(): readonly ImageFile[] {
+    return [...(this.#virtual?.files ?? []), ...(this.#since?.files ?? [])]
+  }
+
+  /** What a bitmap says has changed, where that is to be read alone. */
+  #changedBlocks(disk: BlockSource, guards: GuardAnswer[]): ChangedBlocks | undefined {
+    const [since, virtual] = [this.#since, this.#virtual]
+    const { changed: bitmap, allowUnprovenBitmap: allowUnproven = false } = this.#options
+    if (bitmap === undefined || since === undefined || virtual === undefined) return undefined
+    const [listed, partitions] = [virtual.changes(bitmap), digestedParts(this.device, disk.capacity)]
+    const changed = changedBlocks({ bitmap, disk, listed, partitions, since, allowUnproven })
+    guards.push(changed.guard)
+    return changed
+  }
+
+  /** For the record: what the image is a child of, and how they were compared. */
+  get #parent(): ImageDiskResult['parent'] {
+    const recorded = this.#since?.recorded
+    return recorded === undefined || this.#options.changed === undefined
+      ? recorded
+      : { ...recorded, compared: 'bitmap' }
+  }
+
   #reading({ device, disk, bytes, source }: RunFacts): ReadingOptions {
     const { threads, sparse, rate, signal, onProgress, parts } = this.#options
     const { capacity } = disk
     return {
-      device: this.device,
+      reading:
+        this.#virtual?.title ??
+        `${this.device.kind} ${printable(this.device.name)} of ${this.device.disk.path}, past the page cache`,
       heat: this.heat,
       exclusive: device.exclusive,
       disk,
@@ -326,7 +369,7 @@ class Imaging {
       capacity,
       parts: digestedParts(this.device, capacity),
       freezes: this.#freezes,
-      snapshot: this.#snapshot,
+      moment: this.#virtual ?? this.#snapshot,
       verify: this.#options.verify === true,
       stillThere: () => this.#stillThere(),
       record: {
@@ -340,7 +383,8 @@ class Imaging {
         },
         usedOnly: this.#options.usedOnly !== undefined,
         parts,
-        parent: this.#since?.recorded,
+        bitmaps: this.#virtual?.bitmaps,
+        parent: this.#parent,
       },
       threads,
       sparse,
@@ -363,13 +407,14 @@ class Imaging {
     return new ImageRun({
       ...reading,
       since: this.#since,
+      byBitmap: this.#options.changed !== undefined,
       target: this.#target,
       sink: {
         format: this.#format,
         place,
         shape,
         force: this.#options.force === true,
-        sources: this.#since?.files ?? [],
+        sources: this.#files,
         modes: [mode === undefined ? 0o600 : mode % 0o1000],
         flush,
         container: this.#container,
@@ -387,6 +432,16 @@ class Imaging {
 
   get #freezes(): boolean {
     return this.#options.freeze === true && this.heat.written.length > 0
+  }
+
+  /** Whether the image would lie on what is imaged. */
+  #guardSameDisk(): GuardAnswer {
+    const { allowSameDisk = false } = this.#options
+    return (
+      this.#address?.sameDisk ??
+      this.#virtual?.sameDisk(this.#target, this.#platform) ??
+      guardSameDisk(this.device, this.heat, this.#target, this.#platform, allowSameDisk)
+    )
   }
 
   #guardFreeze(): void {
@@ -412,7 +467,8 @@ class Imaging {
   }
 
   #stillThere(): boolean {
-    if (this.#snapshot?.isWholeNow() === false) return false
+    // What an image or a server does not give is no bad sector.
+    if (this.#virtual !== undefined || this.#snapshot?.isWholeNow() === false) return false
     const { disk } = this.device
     const now = this.#platform.list().find(({ name }) => name === disk.name)
     return now !== undefined && now.size === disk.size && now.sequence === disk.sequence
@@ -423,6 +479,12 @@ class Imaging {
     const chosen = options['subformat']
     return typeof chosen === 'string' ? chosen : (driver.subformats[0]?.id ?? driver.id)
   }
+}
+
+/** A disk or partition of this computer, and what uses it. */
+function deviceOf(source: string, platform: DiskPlatform): Pick<VirtualDisk, 'device' | 'heat'> {
+  const device = findDevice(source, platform)
+  return { device, heat: heatOf(device, platform) }
 }
 
 function totalLength(runs: readonly { readonly length: number }[]): number {

@@ -35,6 +35,11 @@ export class JsonChecker {
     )
   }
 
+  /** Undefined when there is no such list. */
+  optionalObjects(member: string, limit: number): JsonChecker[] | undefined {
+    return this.#value(member) === undefined ? undefined : this.objects(member, limit)
+  }
+
   /** Whole numbers from 0 to 2^53 − 1; undefined when there is no such list. */
   integers(member: string, limit: number): number[] | undefined {
     if (this.#value(member) === undefined) return undefined

@@ -48,14 +48,24 @@ export interface Consistency {
   readonly why: string
 }
 
+/** A dirty bitmap that the disk of a virtual machine had when it was imaged. */
+export interface RecordedBitmap {
+  readonly name: string
+  /** What it listed, in bytes of the disk. */
+  readonly bytes: number
+}
+
 /** The image that another is a child of: only what differs from it is stored in the child. */
 export interface RecordedParent {
   /** Its file, without folders. */
   readonly name: string
   /** The digest `tree1` of its disk, as its own record has it. */
   readonly digest: string
-  /** How the two were compared: by the digests beside the parent, or by reading the parent. */
-  readonly compared: 'digests' | 'content'
+  /**
+   * How the two were compared: by the digests beside the parent, or by reading the parent; or a dirty bitmap of the
+   * disk said what had changed.
+   */
+  readonly compared: 'digests' | 'content' | 'bitmap'
 }
 
 /** A digest of a part of the disk, as if it were a disk. Hexadecimal, lower case. */
@@ -93,6 +103,8 @@ export interface ImageRecord {
   readonly usedOnly: boolean
   /** The partitions that were kept, where not all were: the others read as zero. */
   readonly parts?: readonly number[]
+  /** The dirty bitmaps that the disk had, where it was one of a virtual machine. */
+  readonly bitmaps?: readonly RecordedBitmap[]
   /** What it is a child of; absent: it needs no other image. */
   readonly parent?: RecordedParent
   /** What could not be read: it is zero in the image. `map` is the name of the map file beside the image. */
@@ -102,6 +114,8 @@ export interface ImageRecord {
 /** A record is a few kilobytes; a table has few partitions. */
 const maximumSize = 1048576
 const maximumPartitions = 4096
+/** Bitmaps that are recorded; more are not met. */
+export const mostBitmaps = 64
 const schema = 'vdisk.image-record'
 const schemaVersion = 1
 
@@ -204,6 +218,9 @@ export function parseImageRecord(text: string): ImageRecord {
     },
     usedOnly: top.boolean('usedOnly'),
     parts,
+    bitmaps: top
+      .optionalObjects('bitmaps', mostBitmaps)
+      ?.map((each) => ({ name: each.text('name'), bytes: each.integer('bytes') })),
     parent: parent === undefined ? undefined : recordedParent(parent),
     unreadable: { bytes: unreadable.integer('bytes'), ...unreadable.optionalTexts(['map']) },
   }
@@ -240,7 +257,7 @@ function recordedParent(checker: JsonChecker): RecordedParent {
   return {
     name: checker.text('name'),
     digest: digestText(checker),
-    compared: checker.choice('compared', ['digests', 'content']),
+    compared: checker.choice('compared', ['digests', 'content', 'bitmap']),
   }
 }
 

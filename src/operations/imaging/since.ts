@@ -26,6 +26,9 @@ export interface ImagedDisk {
 /** An earlier image of a disk, open as the parent of a new one. Closing it closes its chain. */
 export interface SinceImage extends Disposable {
   readonly shape: ParentShape
+  /** Its path, and what its own record says. */
+  readonly path: string
+  readonly record: ImageRecord
   /** What the new image is compared with: the earlier image, or what its digests say of it. */
   readonly base: BlockSource
   /** The digests of its blocks, where they are there and can be trusted: `base` is then not read. */
@@ -70,6 +73,8 @@ export function openSince(
     const known = typeof blocks === 'string' ? undefined : blocks
     return {
       shape,
+      path: file,
+      record,
       base: known === undefined ? opened : new DigestedDisk(known, opened.sectorSize),
       known,
       open: { registry: options.registry, allowReferences: files.map(({ path: each }) => each) },

@@ -50,6 +50,7 @@ const healthHolds = 2000
 
 /** A snapshot of a source: made, read in its place, and taken away in every case, also when this process is killed. */
 export class SourceSnapshot {
+  readonly checking = 'make sure that the snapshot kept all that the source was'
   readonly #plan: SnapshotPlan
   readonly #device: NamedDevice
   readonly #heat: Heat

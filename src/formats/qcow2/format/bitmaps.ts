@@ -161,6 +161,12 @@ export function* dirtyRuns(
   if (start >= 0) yield { offset: start, length: capacity - start }
 }
 
+/** The names of the bitmaps that were written back. @throws ImageError as {@link readBitmaps}. */
+export function trustedNames(store: ByteStore, header: Header): string[] {
+  if (!hasBit(header.autoclearFeatures, autoclear.bitmaps)) return []
+  return readBitmaps(store, header, maximumBitmaps).flatMap(({ name, inUse }) => (inUse ? [] : [name]))
+}
+
 /** The bitmap of a name. */
 function trustedBitmap(store: ByteStore, header: Header, name: string): Bitmap {
   const bitmaps = readBitmaps(store, header, maximumBitmaps)

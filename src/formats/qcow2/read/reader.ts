@@ -20,7 +20,7 @@ import { checkQcow2 } from '../judge/check.js'
 import { describeImage } from './describe.js'
 import { EntryFinder, type DiskTables } from '../format/entry-finder.js'
 import { skipEmpty, type L2Entry } from '../format/entries.js'
-import { dirtyRuns } from '../format/bitmaps.js'
+import { dirtyRuns, trustedNames } from '../format/bitmaps.js'
 import { readHeader, type Header } from '../format/header.js'
 import { MappedClusters } from './mapped.js'
 import { openingNotes } from './notes.js'
@@ -105,6 +105,10 @@ export class Qcow2Image implements DiskImage {
 
   changes(bitmap: string): Iterable<{ readonly offset: number; readonly length: number }> {
     return dirtyRuns(this.#store, this.#header, bitmap, this.capacity)
+  }
+
+  get bitmaps(): readonly string[] {
+    return trustedNames(this.#store, this.#header)
   }
 
   extentAt(offset: number, limit: number): Extent {
