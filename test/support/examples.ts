@@ -21,7 +21,7 @@ const chosen: Readonly<Record<string, readonly number[]>> = {
   doctor: [0, 1, 2, 3, 5],
   formats: [0, 1],
   hash: [0, 1, 3],
-  image: [3],
+  image: [4],
   info: [0, 1, 2],
   inspect: [0, 1, 2, 3],
   ls: [0, 1, 2],
