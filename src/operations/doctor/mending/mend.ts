@@ -181,8 +181,9 @@ async function proven(path: string, opened: OpenedImage, asked: Asked, plan: Gue
         `${file.path} in ${placeText(file.open)} does not read back as it was written`,
       )
   }
-  const left = found.result.findings.find(({ id, where }) =>
-    [...plan.mended.keys()].some((mended) => mended.id === id && mended.where === where),
+  // Another one of the same kind in the same file may be left: of a disk that is not here.
+  const left = found.result.findings.find((one) =>
+    [...plan.mended.keys()].some(({ id, where, found }) => one.id === id && one.where === where && one.found === found),
   )
   if (left !== undefined)
     throw new ImageError('mismatch', 'E_VERIFY', `${left.id} is found in ${left.where} after it was mended`)
