@@ -1,4 +1,5 @@
 import { ascii, bytes, struct, u16, u32 } from '../../binary/struct.js'
+import type { FileNode } from '../../filesystem/types.js'
 import type { VolumeFiles } from '../files/volume-files.js'
 import { osRelease } from '../inspect/boot/system-guess.js'
 import { guestFileHead, type GuestFile } from './guest-file.js'
@@ -36,7 +37,7 @@ interface Section {
 /** Reads a file as a unified kernel image; undefined where it is none: a program without a section `.linux`. */
 export function unifiedKernel(files: VolumeFiles, path: string): UnifiedKernel | undefined {
   const node = files.file(path)
-  const found = node === undefined ? undefined : sectionsOf(files, path, node.size)
+  const found = node === undefined ? undefined : sectionsOf(files, node)
   if (node === undefined || found === undefined) return undefined
   const sections = firstProfile(found)
   const file = (name: string): GuestFile | undefined => {
@@ -61,12 +62,10 @@ export function unifiedKernel(files: VolumeFiles, path: string): UnifiedKernel |
 }
 
 /** The sections of a PE program, in their order; undefined where it is none. */
-function sectionsOf(files: VolumeFiles, path: string, size: number): Section[] | undefined {
-  const node = files.file(path)
+function sectionsOf(files: VolumeFiles, node: FileNode): Section[] | undefined {
   const read = (position: number, length: number): Uint8Array | undefined => {
     const target = new Uint8Array(length)
-    const whole = node !== undefined && position + length <= size && files.fill(node, position, target)
-    return whole ? target : undefined
+    return position + length <= node.size && files.fill(node, position, target) ? target : undefined
   }
   const dos = read(0, dosHeader.size)
   if (dos === undefined) return undefined

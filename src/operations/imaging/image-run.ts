@@ -14,6 +14,7 @@ import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sin
 import type { Step } from '../transfer/step.js'
 import { BlocksWriter, blocksPath } from './blocks-file.js'
 import { CarriedDigests } from './carried-digests.js'
+import { badBytes } from './gaps.js'
 import { HeldSource, when, type HeldSourceOptions } from './held-source.js'
 import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
@@ -287,7 +288,7 @@ export class ImageRun implements Disposable {
       consistency: this.consistency,
       digests: this.#digested,
       unreadable: {
-        bytes: bad.reduce((sum, { length }) => sum + length, 0),
+        bytes: badBytes(bad),
         map: map === undefined ? undefined : lastPart(map),
       },
     })

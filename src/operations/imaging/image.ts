@@ -34,6 +34,7 @@ import {
 } from './guards.js'
 import { blocksPath } from './blocks-file.js'
 import { changedBlocks, type ChangedBlocks } from './changed-blocks.js'
+import { badBytes } from './gaps.js'
 import { ImageAddress, isReadOnce, refuseHot } from './image-address.js'
 import { ImageRun, type ReadingOptions } from './image-run.js'
 import { beginImage, identityOf } from './beginning.js'
@@ -216,7 +217,7 @@ class Imaging {
       snapshot: this.#snapshot?.result,
       digests: made?.digests,
       record: made?.record,
-      unreadable: { count: bad.length, bytes: totalLength(bad), ranges: bad.slice(0, listedRanges), map },
+      unreadable: { count: bad.length, bytes: badBytes(bad), ranges: bad.slice(0, listedRanges), map },
       bytesRead: made?.bytesRead ?? 0,
       bytesWritten: made?.bytesWritten ?? 0,
       verified: !dryRun && this.#options.verify === true,
@@ -485,8 +486,4 @@ class Imaging {
 function deviceOf(source: string, platform: DiskPlatform): Pick<VirtualDisk, 'device' | 'heat'> {
   const device = findDevice(source, platform)
   return { device, heat: heatOf(device, platform) }
-}
-
-function totalLength(runs: readonly { readonly length: number }[]): number {
-  return runs.reduce((sum, { length }) => sum + length, 0)
 }

@@ -13,6 +13,7 @@ import type { Making } from '../transfer/sink.js'
 import type { Step } from '../transfer/step.js'
 import { mostOf, UploadStream } from '../transfer/upload-stream.js'
 import { withState } from '../change/left-state.js'
+import { badBytes } from './gaps.js'
 import { HeldSource, when } from './held-source.js'
 import type { ImageAddress } from './image-address.js'
 import { readingText, type ImageMade, type ReadingOptions } from './image-run.js'
@@ -133,14 +134,13 @@ export class UploadRun implements Making {
   /** What the user should know of the target. */
   get notes(): Note[] {
     const { target, label, record, map } = this.#options.address
-    const { bytes, listed } = { bytes: this.#salvage.bad.length, listed: map !== undefined }
     return [
       ...(target.notes ?? []),
       ...(this.#stream.made?.notes ?? []),
       ...(record !== undefined || target.takesNote === true
         ? []
         : [{ code: 'W_NO_RECORD', message: `${label} cannot carry a record: which disk it is of is not kept there` }]),
-      ...(bytes === 0 || listed
+      ...(this.#salvage.bad.length === 0 || map !== undefined
         ? []
         : [{ code: 'W_NO_MAP', message: `${label} has no place for the list of what cannot be read: --json has it` }]),
     ]
@@ -256,7 +256,7 @@ export class UploadRun implements Making {
         consistency: this.consistency,
         digests: this.#digested,
         unreadable: {
-          bytes: bad.reduce((sum, { length }) => sum + length, 0),
+          bytes: badBytes(bad),
           map: this.#hasMap ? salvageMapPath(address.name) : undefined,
         },
       },

@@ -92,14 +92,13 @@ export class DirectConnection {
     this.#close('other')
   }
 
-  #close(outcome: DirectOutcome): false {
+  #close(outcome: DirectOutcome): void {
     this.#failure ??= outcome
     this.#socket.destroy()
     const [first, ...others] = this.#asked.splice(0)
     first?.end(outcome)
     // Of what was asked behind it nothing has come.
     for (const { end } of others) end('other')
-    return false
   }
 
   /** Where the next bytes go. */
@@ -137,7 +136,10 @@ export class DirectConnection {
   /** Takes bytes of a piece that were read with a head. */
   #takeBody({ left }: Asked, bytes: Buffer, from: number): void {
     const [piece] = left
-    if (piece === undefined) return void this.#close('other')
+    if (piece === undefined) {
+      this.#close('other')
+      return
+    }
     this.#inBody = true
     const some = bytes.subarray(from, from + piece.target.length - this.#filled)
     piece.target.set(some, this.#filled)

@@ -51,8 +51,8 @@ export class SftpPlace implements Disposable {
   readonly #address: SshAddress
   readonly #options: SshOptions
   readonly #naming: PartialNaming
-  readonly #kept: KeptConnection | undefined
-  #own: SftpClient | undefined
+  readonly #connection: KeptConnection
+  readonly #isKept: boolean
   /** Links are followed: what they lead to is replaced. */
   #path: HostPath
   #mode: number | undefined
@@ -63,7 +63,8 @@ export class SftpPlace implements Disposable {
     this.#options = options
     this.#naming = naming
     this.#path = address.path
-    this.#kept = kept
+    this.#connection = kept ?? new KeptConnection()
+    this.#isKept = kept !== undefined
   }
 
   get label(): Label {
@@ -71,8 +72,7 @@ export class SftpPlace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#own?.[Symbol.dispose]()
-    this.#own = undefined
+    if (!this.#isKept) this.#connection[Symbol.dispose]()
   }
 
   /** What stands there. @throws ImageError target E_IS_FOLDER; usage E_NOT_A_FILE; those of connecting. */
@@ -217,22 +217,16 @@ export class SftpPlace implements Disposable {
   }
 
   async #connectedAgain(): Promise<SftpClient> {
-    const client = this.#kept === undefined ? this.#own : this.#kept.client
-    if (client?.isLost === true) (this.#kept ?? this)[Symbol.dispose]()
+    if (this.#connection.client?.isLost === true) this.#connection[Symbol.dispose]()
     return await this.#connected()
   }
 
   async #connected(): Promise<SftpClient> {
     try {
-      if (this.#kept !== undefined) return (this.#kept.client ??= await this.#open())
-      return (this.#own ??= await this.#open())
+      return (this.#connection.client ??= await SftpClient.open(this.#address, this.#options))
     } catch (error) {
       throw isImageError(error) ? ofTarget(error) : error
     }
-  }
-
-  async #open(): Promise<SftpClient> {
-    return await SftpClient.open(this.#address, this.#options)
   }
 
   async #attributes(
