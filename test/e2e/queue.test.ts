@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { installPlugin, root, vdisk, type CliResult } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { testFolder } from '../support/folder.js'
+import { hostileSftp } from '../support/hostile-sftp.js'
 import { freePort } from '../support/ports.js'
 
 const plugin = join(root, 'plugins/queue')
@@ -175,6 +176,33 @@ test('add, work, status, retry', { skip }, async (t) => {
   })
   assert.equal(none.code, 7, none.stderr)
   assert.match(none.stderr, /does not answer/)
+})
+
+test('jobs that read from an address and write to one', { skip }, async (t) => {
+  const { cwd, redis, queue } = await setting(t)
+  makeJobs(cwd, 2, 1, '')
+  const there = `sftp://honest${cwd}`
+  fs.writeFileSync(
+    join(cwd, 'jobs.yaml'),
+    `- convert source0.raw ${there}/target0.qcow2\n- convert ${there}/source1.raw target1.qcow2\n`,
+  )
+  assert.equal((await queue('add', 'jobs.yaml')).code, 0)
+  const env = {
+    VDISK_DATA_DIR: join(cwd, 'data-vdisk-plugin-queue'),
+    VDISK_REDIS: redis.url,
+    VDISK_SSH: hostileSftp(cwd),
+    XDG_STATE_HOME: join(cwd, 'state'),
+  }
+  const work = await vdisk(['queue', 'work', '--until-empty'], { cwd, env })
+  assert.equal(work.code, 0, work.stderr + work.stdout.toString())
+  for (const name of ['0', '1']) {
+    const compared = await vdisk(['compare', `source${name}.raw`, `target${name}.qcow2`], { cwd })
+    assert.equal(compared.code, 0, compared.stderr)
+  }
+  assert.deepEqual(
+    fs.readdirSync(cwd).filter((name) => /made\.json$|partial/.test(name)),
+    ['target1.qcow2.made.json'],
+  )
 })
 
 test(

@@ -1,54 +1,20 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { convert, type ConvertOptions, type ConvertResult } from '../../src/operations/transfer/convert.js'
 import { root } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
-import { listening } from '../support/ports.js'
+import { holding } from '../support/holding.js'
 import { noS3, S3Cli, s3Registry } from '../support/s3-plugin.js'
 import { noSwift, swift } from '../support/swift.js'
 import { isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
 const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
-
-/** Hands on what is sent to a server, but of the connection in which a text goes by first: from there on nothing. */
-async function holding(
-  t: TestContext,
-  to: string,
-  text: string,
-): Promise<{ readonly url: string; readonly held: Promise<void> }> {
-  const { hostname, port } = new URL(to)
-  let hold = (): void => undefined
-  const held = new Promise<void>((resolve) => {
-    hold = resolve
-  })
-  let isHeld = false
-  const sockets: Socket[] = []
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    sockets.push(client, upstream)
-    for (const socket of [client, upstream]) socket.on('error', () => undefined)
-    client.on('close', () => upstream.destroy())
-    upstream.pipe(client)
-    client.on('data', (bytes) => {
-      if (!isHeld && bytes.includes(text)) {
-        isHeld = true
-        client.pause()
-        hold()
-      } else upstream.write(bytes)
-    })
-  })
-  t.after(() => {
-    for (const socket of sockets) socket.destroy()
-  })
-  return { url: `http://127.0.0.1:${await listening(t, server)}`, held }
-}
 
 test(
   's3: every format is read from a real server and written to it',

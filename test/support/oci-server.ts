@@ -100,11 +100,16 @@ export class OciServer {
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await requestBody(request)
-    if (body === undefined) return
     const { method = '', headers } = request
     const url = new URL(request.url ?? '', `http://${this.host}`)
     const path = url.pathname.replace(/^\/v2\/vm\/disk\//, '')
+    // What came of a chunk that was cut is kept, and said when it is asked for.
+    const body = await requestBody(request, (bytes) => {
+      const id = path.replace('blobs/uploads/', '')
+      const before = this.uploads.get(id)
+      if (before !== undefined && method === 'PATCH') this.uploads.set(id, Buffer.concat([before, bytes]))
+    })
+    if (body === undefined) return
     const taken: OciRequest = { method, what: kindOf(method, path), path, headers, body, bytes: 0 }
     this.requests.push(taken)
     const fault = this.fault?.(taken, response)

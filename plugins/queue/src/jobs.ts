@@ -31,9 +31,6 @@ export interface NamedJob {
  */
 const safeCommands = new Set(['convert', 'image', 'check', 'compare', 'hash', 'info', 'inspect', 'measure', 'doctor'])
 
-/** Commands that are gone on with. */
-const resumable = new Set(['convert', 'image'])
-
 /** @throws Error saying which job is wrong. */
 export function readJobs(text: string): NamedJob[] {
   const list: unknown = parse(text, { maxAliasCount: 0 })
@@ -78,12 +75,25 @@ function idOf(words: readonly string[]): string {
 /** The command line of a job: what can be gone on with, is, and what is there already is looked at. */
 export function commandLine({ words }: JobData): string[] {
   const [command = ''] = words
+  const address = addressIn(words)
+  // The image of a disk that is sent to an address is not gone on with, nor is the disk behind an NBD export; records
+  // lie beside files alone.
+  const goesOn = command === 'convert' ? !/^nbd/i.test(address ?? '') : command === 'image' && address === undefined
+  const hasRecord = command === 'convert' && address === undefined
   const added = [
-    ...(resumable.has(command) && !words.includes('--resume') ? ['--resume'] : []),
-    ...(command === 'convert' && !words.includes('--if-exists') ? ['--if-exists', 'same'] : []),
+    ...(goesOn && !words.includes('--resume') ? ['--resume'] : []),
+    ...(hasRecord && !words.includes('--if-exists') ? ['--if-exists', 'same'] : []),
     ...(words.includes('--json') ? [] : ['--json']),
   ]
   return [...words, ...added]
+}
+
+/**
+ * The address of another computer that a command may write to. Its source comes right behind the command; one behind
+ * flags counts too, which only loses that a target that is there is looked at.
+ */
+function addressIn([, , ...words]: readonly string[]): string | undefined {
+  return words.find((word) => /^[a-z][a-z0-9+.-]*:\/\//i.test(word))
 }
 
 /** Words as a shell splits them, of which nothing is expanded. Undefined for a quote that is not closed. */

@@ -7,6 +7,7 @@ import type { StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget }
 export class RegistryTarget implements UploadTarget {
   readonly packs = true
   readonly takesNote = true
+  readonly resumes = true
   readonly fileName = 'disk.qcow2'
   readonly label: Label
   readonly #reference: OciReference & { readonly tag: string }

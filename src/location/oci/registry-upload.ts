@@ -1,6 +1,7 @@
 import type { FileStore } from '../../block/file-store.js'
 import { createScratchStore } from '../../block/scratch-store.js'
-import { refused, targetError } from '../../errors.js'
+import type { Note } from '../../block/types.js'
+import { grouped, refused, stopIfAborted, targetError } from '../../errors.js'
 import type { OciOptions } from '../../remote/oci/environment.js'
 import type { OciReference } from '../../remote/oci/reference.js'
 import { BlobUpload } from '../../remote/oci/blob-upload.js'
@@ -17,6 +18,11 @@ const layerType = 'application/vnd.oci.image.layer.v1.tar'
 const recordAnnotation = 'vdisk.image-record'
 /** What is read back at once of an image whose length was not known, in bytes. */
 const pieceLength = 4 * 1024 * 1024
+/**
+ * How long what is on its way may take after an interruption, in milliseconds, where it is to be gone on with: some
+ * registries refuse to go on behind a chunk that was cut.
+ */
+const grace = 4000
 
 /** Begins to send an image. @throws ImageError target E_WRITE, E_WRITE_PERMISSION; those of a scratch file. */
 export async function beginRegistryUpload(
@@ -24,14 +30,22 @@ export async function beginRegistryUpload(
   options: OciOptions,
   plan: UploadPlan,
 ): Promise<Upload> {
-  const writer = new RegistryWriter(reference, options, plan.signal)
+  const { signal, earlier, save } = plan
+  const writer = new RegistryWriter(reference, options, save === undefined ? signal : lateSignal(signal))
   try {
-    const layer = await BlobUpload.begin(writer)
+    const layer = await BlobUpload.begin(writer, save === undefined ? undefined : { earlier, save, signal })
     return new RegistryUpload(writer, layer, plan, options)
   } catch (error) {
     writer[Symbol.dispose]()
     throw error
   }
+}
+
+/** Aborts some time after another signal. */
+function lateSignal(signal: AbortSignal | undefined): AbortSignal {
+  const late = new AbortController()
+  signal?.addEventListener('abort', () => setTimeout(() => late.abort(), grace).unref(), { once: true })
+  return late.signal
 }
 
 /**
@@ -76,6 +90,7 @@ class RegistryUpload implements Upload {
     await this.#layer.write(archiveTail(size))
     const layer = await this.#layer.finish()
     this.#finished = layer.digest
+    stopIfAborted(this.#plan.signal)
     const config = await this.#config(layer.digest)
     const described = {
       schemaVersion: 2,
@@ -87,7 +102,12 @@ class RegistryUpload implements Upload {
     const manifest = Buffer.from(JSON.stringify(described))
     const version = await this.#writer.putManifest(manifest, manifestType, () => this.#assertStanding())
     this.#close()
-    return { size, version }
+    return { size, version, notes: this.#notes }
+  }
+
+  /** Bytes of the layer, the archive around the image included. */
+  get resumed(): number {
+    return this.#layer.resumed
   }
 
   async abort(): Promise<string | undefined> {
@@ -96,14 +116,27 @@ class RegistryUpload implements Upload {
       if (this.#finished !== undefined)
         return (
           `${label} is as it was. What was sent (${this.#finished}) has no name in the registry, which removes it ` +
-          'when it collects its garbage.'
+          `when it collects its garbage.${this.#plan.save === undefined ? '' : ' The same command goes on with it.'}`
         )
-      return (await this.#layer.abort())
-        ? undefined
-        : `The registry keeps the unfinished upload until it ends by itself.`
+      const left = await this.#layer.abort()
+      if (typeof left === 'number')
+        return `The registry keeps the first ${grouped(left)} bytes: run the same command again to go on.`
+      return left === 'nothing' ? undefined : `The registry keeps what was sent until it removes it by itself.`
     } finally {
       this.#close()
     }
+  }
+
+  get #notes(): readonly Note[] {
+    if (!this.#layer.startedAgain) return []
+    return [
+      {
+        code: 'W_STARTED_AGAIN',
+        message:
+          `${this.#writer.label}: the registry no longer has the upload of an earlier run, or does not go on ` +
+          'with it: it begins anew',
+      },
+    ]
   }
 
   /** What the image is to carry; without it the same disk is the same image. */

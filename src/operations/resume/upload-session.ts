@@ -1,7 +1,8 @@
-import type { LocationId } from '../../location/location.js'
+import { printable, refused } from '../../errors.js'
+import type { Location } from '../../location/location.js'
 import { writeWhole } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
-import { folderPart } from '../../sys/host-path.js'
+import { takeLockFile, type LockFile } from './lock-file.js'
 import { resumeFile } from './resume-folder.js'
 
 /** What decides the bytes of an image besides its source and the options. */
@@ -24,15 +25,30 @@ interface Kept {
  * given. An image is made anew with the ids and the time that it had, and what the server has already is compared with
  * it and not sent again: nothing in this file is believed.
  */
-export class UploadSession {
+export class UploadSession implements Disposable {
   readonly #path: string
+  readonly #lock: LockFile
   readonly #found: Kept | undefined
   #identity: Identity | undefined
 
-  /** @param id of the target. */
-  constructor(id: LocationId) {
+  /**
+   * Takes the target for this run alone, where the system has locks: two that go on with one upload would both write
+   * to it. @throws ImageError refused E_RESUME_BUSY; target where the folder for state cannot be written.
+   */
+  constructor({ id, label }: Location) {
     this.#path = resumeFile('upload', id, 'json')
+    const lock = takeLockFile(resumeFile('upload', id, 'lock'))
+    if (lock === 'busy')
+      throw refused('E_RESUME_BUSY', `another process is uploading to ${label} with --resume`, {
+        hint: 'Wait for it, or stop it.',
+        details: { session: printable(this.#path) },
+      })
+    this.#lock = lock
     this.#found = keptIn(this.#path)
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]()
   }
 
   /** The ids and the time that the image has in any case; undefined where nothing is gone on with. */
@@ -53,7 +69,6 @@ export class UploadSession {
   save(state: unknown): void {
     if (this.#identity === undefined) throw new TypeError('the upload was not begun')
     const kept: Kept = { schema: 'vdisk.upload', schemaVersion: 1, identity: this.#identity, state }
-    fs.mkdirSync(folderPart(this.#path), { recursive: true, mode: 0o700 })
     // What a crash of the system loses is sent once more.
     writeWhole(this.#path, JSON.stringify(kept), 0o600, false)
   }

@@ -128,8 +128,15 @@ async function convertGoingOn(
     await new Conversion(source, target, { ...options, ...more }).run()
   const place = typeof target === 'string' ? options.registry.schemes.locate(target) : undefined
   if (source.arrives === true) throw notResumable()
-  if (place?.upload !== undefined && options.ifExists === undefined)
-    return await once(options.dryRun === true ? {} : { upload: new UploadSession(place.id) })
+  if (place?.upload !== undefined) {
+    if (options.ifExists !== undefined)
+      throw usage('E_RESUME', `${place.label}: --if-exists compares with a record that lies beside a file`, {
+        hint: 'Leave it out: what stands at an address is not replaced, whatever it is.',
+      })
+    if (options.dryRun === true) return await once({})
+    using upload = new UploadSession(place)
+    return await once({ upload })
+  }
   const path = place?.path
   if (path === undefined) throw notResumable()
   if (options.dryRun === true) return await once({})
