@@ -1,5 +1,6 @@
 import type { Label } from '../errors.js'
 import { ReadOnlyStore } from './read-only-store.js'
+import { RangeSource } from './range-source.js'
 import type { BlockSource, ByteStore, Note } from './types.js'
 
 /**
@@ -7,11 +8,13 @@ import type { BlockSource, ByteStore, Note } from './types.js'
  */
 export class SharedStore extends ReadOnlyStore {
   readonly #store: ByteStore
+  readonly #whole: BlockSource
   #holders = 1
 
   constructor(store: ByteStore) {
     super()
     this.#store = store
+    this.#whole = new RangeSource(store)
   }
 
   get name(): Label {
@@ -30,8 +33,9 @@ export class SharedStore extends ReadOnlyStore {
     return this.#store.descriptorAlignment
   }
 
+  /** Of a store without a descriptor: the store itself, which may have other ways to its bytes. */
   get source(): BlockSource | undefined {
-    return this.#store.source
+    return this.#store.source ?? (this.#store.fd === undefined ? this.#whole : undefined)
   }
 
   get notes(): readonly Note[] | undefined {

@@ -1,6 +1,7 @@
 import type { FieldRow } from '../binary/struct.js'
 import type { Label } from '../errors.js'
 import type { PoolDecoder, PoolEncoder } from '../sys/pool-libraries.js'
+import type { FarPort } from './far-port.js'
 
 export type { PoolEncoder } from '../sys/pool-libraries.js'
 
@@ -83,6 +84,8 @@ export interface ByteStore extends Disposable {
    * bytes is always busy. Absent: a few calls do.
    */
   readonly underWay?: number
+  /** Of a store of another computer: by what another thread reads bytes [start, end). Absent: only this one can. */
+  openPort?(start: number, end: number): FarPort
   /** As `write`, likewise. */
   send?(position: number, bytes: Uint8Array): Promise<void>
 }

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { assertUnchanged } from '../block/changed.js'
 import type { FileStore } from '../block/file-store.js'
-import { piecesInFiles, rangeInFile, type ByteRange, type DescriptorRange } from '../block/file-range.js'
+import { piecesInFiles, rangeFarAway, rangeInFile, type ByteRange } from '../block/file-range.js'
 import { RangeSource } from '../block/range-source.js'
 import { createScratchStore } from '../block/scratch-store.js'
 import { SourceStore } from '../block/source-store.js'
@@ -39,8 +39,8 @@ export interface ReadingForward {
 
 /** The content of a stream, to be read once. */
 export interface UnsizedContent extends Pick<ForwardStore, 'name' | 'fetchUpTo' | 'progress'> {
-  /** The file that holds the stream. */
-  readonly descriptor: number
+  /** The file that holds the stream; undefined: it is on another computer. */
+  readonly descriptor?: number
 }
 
 export interface MemberOptions {
@@ -153,13 +153,15 @@ function* forwardFile(
   { name, fileName }: MemberNames,
   { forward, scratchFolder = tmpdir() }: MemberOptions,
 ): Work<MemberFile | undefined> {
-  const range = rangeInFile(store, member.stream)
-  if (forward === undefined || forward.unpacked === true || range === undefined || promisesFormat(fileName, registry))
-    return undefined
-  const unpackInto = member.size === undefined ? forward.unpack : undefined
+  if (forward === undefined || forward.unpacked === true || promisesFormat(fileName, registry)) return undefined
+  const file = rangeInFile(store, member.stream)
+  // From another computer it is had once.
+  const range = file ?? (forward.unpack === undefined ? undefined : rangeFarAway(store, member.stream))
+  if (range === undefined) return undefined
+  const unpackInto = member.size === undefined || file === undefined ? forward.unpack : undefined
   const found = forwardSize(member, name, forward)
   if (found === undefined) return undefined
-  const size = unpackInto === undefined ? found.size : undefined
+  const size = unpackInto === undefined ? found.size : member.size
   const request: DecodeRequest = {
     ...range,
     name: store.name,
@@ -326,7 +328,7 @@ interface FileRange extends Disposable {
   readonly range: StreamPlace
 }
 
-type StreamPlace = DescriptorRange & Pick<DecodeRequest, 'pieces'>
+type StreamPlace = ByteRange & Pick<DecodeRequest, 'descriptor' | 'pieces' | 'openPort'>
 
 /** A stream in several files; undefined where some of it lies in none. */
 function joinedRange(store: ByteStore, range: ByteRange): StreamPlace | undefined {
@@ -337,9 +339,10 @@ function joinedRange(store: ByteStore, range: ByteRange): StreamPlace | undefine
     : { descriptor: first.descriptor, start: 0, end: range.end - range.start, pieces }
 }
 
-/** The same; what lies in no file is copied to one. */
+/** The same; what no other thread can read is copied to a file. */
 function* fileRange(store: ByteStore, { start, end }: ByteRange, options: MemberOptions): Work<FileRange> {
-  const range = rangeInFile(store, { start, end }) ?? joinedRange(store, { start, end })
+  const range =
+    rangeInFile(store, { start, end }) ?? joinedRange(store, { start, end }) ?? rangeFarAway(store, { start, end })
   if (range !== undefined) return { range, [Symbol.dispose]: () => undefined }
   const copy = createScratchStore(options.scratchFolder ?? tmpdir())
   try {

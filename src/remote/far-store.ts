@@ -1,15 +1,17 @@
 import { noRuns, runAt } from '../block/alternating-runs.js'
 import { ReadOnlyStore } from '../block/read-only-store.js'
+import { BlocksAhead } from '../block/blocks-ahead.js'
+import type { FarPort } from '../block/far-port.js'
+import { KeptPages, pageLength } from '../block/kept-pages.js'
 import type { ByteStore, Note } from '../block/types.js'
 import { assertWithin } from '../block/within.js'
-import type { ImageError, Label } from '../errors.js'
+import { takenApart, type ImageError, type Label } from '../errors.js'
 import { ThreadCalls } from '../sys/thread-calls.js'
 import type { FarAnswer, FarRequest } from './far-thread.js'
 
 /** Room for an answer of the thread, in bytes: an error, or what is known of the file. */
 const answerLength = 65536
-/** Small reads (tables) are kept in pages of this many bytes, and so many of them. */
-const pageLength = 65536
+/** Small reads (tables) are kept, in so many pages. */
 const mostPages = 512
 /** Pages that are read together. The first reads find the tables of an image, which lie together. */
 const wideRead = 16
@@ -19,23 +21,14 @@ const wideReads = 8
 const largeRead = 16 * pageLength
 /** What one wait for data brings, in bytes. */
 const bounceLength = 4 * 1024 * 1024
-/** Reads one after the other are read ahead, in blocks of this many bytes, once so many bytes were read so. */
-const blockLength = 4 * 1024 * 1024
+/** Reads one after the other are read ahead once so many bytes were read so. */
 const steadyLength = 1024 * 1024
-const mostAhead = 7
 /** Bytes of data that are fetched at once: 400 MB/s over a line of 100 ms take as many. */
 const underWay = 40 * 1024 * 1024
 /** How long a thread may take to close what it has open, in milliseconds. */
 const longestClose = 10_000
 /** A gap that a reader who goes forward may leave out, in bytes. */
 const smallGap = 262144
-
-/** A block that is read ahead: `state` is 0 until its bytes are there, then 1, or 2 where they could not be read. */
-interface Block {
-  readonly start: number
-  readonly bytes: Uint8Array
-  readonly state: Int32Array
-}
 
 export interface FarStoreOptions {
   readonly name: Label
@@ -68,10 +61,8 @@ export class FarStore extends ReadOnlyStore {
   #isToBeClosed: boolean
   readonly #longest: number
   readonly #silent: () => ImageError
-  /** By number; the least recently used first. */
-  readonly #pages = new Map<number, Uint8Array>()
-  /** One behind the other. */
-  #blocks: Block[] = []
+  readonly #pages = new KeptPages(mostPages)
+  readonly #ahead: BlocksAhead
   #misses = 0
   #fetches = false
   #bounce: SharedArrayBuffer | undefined
@@ -100,7 +91,21 @@ export class FarStore extends ReadOnlyStore {
     this.member = facts.member
     if (facts.knowsHoles === true) this.holeAt = (position, limit) => this.#holeAt(position, limit)
     if (facts.knowsChange === true) this.changed = () => this.#thread.call({ kind: 'changed' }, this.#longest).changed
-    this.#keep(0, new Uint8Array(head, 0, facts.headLength))
+    this.#pages.keep(0, new Uint8Array(head, 0, facts.headLength))
+    this.#ahead = new BlocksAhead({
+      end: this.size,
+      longest,
+      silent,
+      send: (read) => this.#thread.send(read),
+      kept: this.#pages,
+    })
+  }
+
+  openPort(start: number, end: number): FarPort {
+    const { port1: port, port2 } = new MessageChannel()
+    this.#thread.send({ kind: 'port', port: port2 }, 0, [port2])
+    const pages = this.#pages.within(start, end)
+    return { port, pages, longest: this.#longest, silent: takenApart(this.#silent()) }
   }
 
   read(position: number, target: Uint8Array): void {
@@ -120,11 +125,11 @@ export class FarStore extends ReadOnlyStore {
     // What was read for the tables is not read again.
     let done = 0
     for (let count = -1; count !== 0 && done < length; done += count)
-      count = this.#copyKept(position + done, target.subarray(done))
+      count = this.#pages.copy(position + done, target.subarray(done))
     let end = length
     while (end > done) {
       const start = Math.max(done, Math.floor((position + end - 1) / pageLength) * pageLength - position)
-      if (this.#copyKept(position + start, target.subarray(start, end)) < end - start) break
+      if (this.#pages.copy(position + start, target.subarray(start, end)) < end - start) break
       end = start
     }
     if (done < end)
@@ -148,7 +153,7 @@ export class FarStore extends ReadOnlyStore {
 
   /** @returns how many bytes it read, at least one. */
   #readSome(position: number, target: Uint8Array): number {
-    const kept = this.#copyKept(position, target)
+    const kept = this.#pages.copy(position, target)
     if (kept > 0) return kept
     if (this.#steady >= steadyLength) return this.#readAhead(position, target)
     if (target.length >= largeRead) {
@@ -157,7 +162,7 @@ export class FarStore extends ReadOnlyStore {
       return length
     }
     this.#readPages(position)
-    return this.#copyKept(position, target)
+    return this.#pages.copy(position, target)
   }
 
   /**
@@ -173,78 +178,24 @@ export class FarStore extends ReadOnlyStore {
     const end = wide ? Math.ceil((wanted + 1) / wideRead) * wideRead : wanted + narrowRead
     while (last + 1 < end && !this.#pages.has(last + 1)) last++
     const start = first * pageLength
-    this.#keep(first, this.#call(start, Math.min((last + 1) * pageLength, this.size) - start))
-  }
-
-  #copyKept(position: number, target: Uint8Array): number {
-    const number = Math.floor(position / pageLength)
-    const page = this.#pages.get(number)
-    const from = position - number * pageLength
-    if (page === undefined || from >= page.length) return 0
-    this.#pages.delete(number)
-    this.#pages.set(number, page)
-    const bytes = page.subarray(from, from + target.length)
-    target.set(bytes)
-    return bytes.length
-  }
-
-  #keep(first: number, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += pageLength)
-      this.#pages.set(first + at / pageLength, bytes.slice(at, at + pageLength))
-    for (const number of this.#pages.keys()) {
-      if (this.#pages.size <= mostPages) break
-      this.#pages.delete(number)
-    }
+    this.#pages.keep(first, this.#call(start, Math.min((last + 1) * pageLength, this.size) - start))
   }
 
   /** Notices a reader who goes forward, as one that decodes a stream does. */
   #follow(position: number, length: number): void {
     const gap = position - this.#next
     this.#steady = gap >= 0 && gap <= smallGap ? this.#steady + gap + length : length
-    if (this.#steady < steadyLength) this.#blocks = []
+    if (this.#steady < steadyLength) this.#ahead.clear()
     this.#next = position + length
   }
 
   #readAhead(position: number, target: Uint8Array): number {
-    this.#blocks = this.#blocks.filter(({ start, bytes }) => start + bytes.length > position)
-    if ((this.#blocks[0]?.start ?? Infinity) > position) this.#blocks = [this.#order(position)]
-    // The further it has come, the further it is expected to go.
-    const wanted = 1 + Math.min(mostAhead, Math.floor(this.#steady / blockLength))
-    while (this.#blocks.length < wanted) {
-      const last = this.#blocks.at(-1)
-      const start = last === undefined ? this.size : this.#pastKept(last.start + last.bytes.length)
-      if (start >= this.size) break
-      this.#blocks.push(this.#order(start))
-    }
-    const [block] = this.#blocks
-    if (block === undefined) throw new RangeError(`${this.name}: nothing was read ahead`)
-    if (Atomics.wait(block.state, 0, 0, this.#longest) === 'timed-out') throw this.#silent()
-    const from = position - block.start
-    const length = Math.min(target.length, block.bytes.length - from)
+    const { count } = this.#ahead.take(position, target)
+    if (count > 0) return count
     // What could not be read is asked for again, to learn why.
-    if (Atomics.load(block.state, 0) === 1) target.set(block.bytes.subarray(from, from + length))
-    else target.set(this.#call(position, length))
+    const length = Math.min(target.length, bounceLength)
+    target.set(this.#call(position, length))
     return length
-  }
-
-  /** The first byte from `position` on that is in no page. */
-  #pastKept(position: number): number {
-    let at = position
-    while (at < this.size && this.#pages.has(Math.floor(at / pageLength)))
-      at = (Math.floor(at / pageLength) + 1) * pageLength
-    return at
-  }
-
-  /** What lies in pages is not read again. */
-  #order(start: number): Block {
-    const end = Math.min(start + blockLength, this.size)
-    let stop = start + 1
-    while (stop < end && !this.#pages.has(Math.floor(stop / pageLength)))
-      stop = (Math.floor(stop / pageLength) + 1) * pageLength
-    const length = Math.min(stop, end) - start
-    const [buffer, state] = [new SharedArrayBuffer(length), new SharedArrayBuffer(4)]
-    this.#thread.send({ kind: 'read', offset: start, length, buffer, start: 0, state })
-    return { start, bytes: new Uint8Array(buffer), state: new Int32Array(state) }
   }
 
   /** Has the thread read a range, and waits for it; the result holds until the next call. */

@@ -1,4 +1,5 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import type { FarFailure, FarRead } from '../block/far-port.js'
 import type { Note } from '../block/types.js'
 import { answering, type ThreadAnswer, type ThreadStart } from '../sys/thread-calls.js'
 
@@ -20,24 +21,13 @@ export interface FarFacts {
   readonly member?: string
 }
 
-/**
- * A range to be read into shared memory. `state`: the caller waits on that word, which becomes 1 when the bytes are
- * there, 2 when they are not.
- */
-interface FarRead {
-  readonly kind: 'read'
-  readonly offset: number
-  readonly length: number
-  readonly buffer: SharedArrayBuffer
-  readonly start: number
-  readonly state?: SharedArrayBuffer
-}
-
 export type FarRequest =
   | FarRead
   | { readonly kind: 'runs'; readonly offset: number }
   | { readonly kind: 'changed' }
   | { readonly kind: 'close' }
+  /** Another thread reads by this port; what failed is said there. */
+  | { readonly kind: 'port'; readonly port: MessagePort }
 
 type Numbered = FarRequest & { readonly id: number }
 
@@ -69,22 +59,36 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
   const { head, control, answer, ...data } = workerData as ThreadStart & { readonly head: SharedArrayBuffer }
   const { reply, failed } = answering(port, { control, answer })
   const report = (request: Numbered, result: FarAnswer): void => {
-    if (request.kind !== 'read' || request.state === undefined) {
-      reply(request.id, result)
-      return
-    }
-    const word = new Int32Array(request.state)
-    Atomics.store(word, 0, result.failure === undefined ? 1 : 2)
-    Atomics.notify(word, 0)
+    if (request.kind === 'read' && request.state !== undefined) settle(request.state, result)
+    else reply(request.id, result)
+  }
+  /** What another thread asks for. */
+  const answerBy = (reader: FarReader, other: MessagePort): void => {
+    other.on('message', (read: FarRead & { readonly state: SharedArrayBuffer }) => {
+      perform(reader, { id: 0, ...read }).then(
+        (result) => settle(read.state, result),
+        (error: unknown) => {
+          const result = failed(error)
+          if (result.failure !== undefined)
+            other.postMessage({ offset: read.offset, failure: result.failure } satisfies FarFailure)
+          settle(read.state, result)
+        },
+      )
+    })
   }
   open(data, new Uint8Array(head)).then(
     (reader) => {
       port.on('message', (message: Numbered | readonly Numbered[]) => {
-        for (const request of Array.isArray(message) ? (message as readonly Numbered[]) : [message as Numbered])
+        for (const request of Array.isArray(message) ? (message as readonly Numbered[]) : [message as Numbered]) {
+          if (request.kind === 'port') {
+            answerBy(reader, request.port)
+            continue
+          }
           perform(reader, request).then(
             (result) => report(request, result),
             (error: unknown) => report(request, failed(error)),
           )
+        }
       })
       reply(0, { facts: { ...reader.facts, isToBeClosed: reader.close !== undefined } } satisfies FarAnswer)
     },
@@ -95,7 +99,14 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
   )
 }
 
-async function perform(reader: FarReader, request: Numbered): Promise<FarAnswer> {
+/** Wakes the thread that waits for a range. */
+function settle(state: SharedArrayBuffer, { failure }: FarAnswer): void {
+  const word = new Int32Array(state)
+  Atomics.store(word, 0, failure === undefined ? 1 : 2)
+  Atomics.notify(word, 0)
+}
+
+async function perform(reader: FarReader, request: Exclude<Numbered, { readonly kind: 'port' }>): Promise<FarAnswer> {
   switch (request.kind) {
     case 'read': {
       const { id, offset, length, buffer, start, state } = request

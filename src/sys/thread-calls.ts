@@ -87,9 +87,9 @@ export class ThreadCalls<Request extends object, Answer extends ThreadAnswer> {
     })
   }
 
-  /** A request whose answer is had in another way. */
-  send(request: Request, id = 0): void {
-    this.#worker.postMessage({ id, ...request })
+  /** A request whose answer is had in another way. @param moved what the thread has from then on, and nobody else. */
+  send(request: Request, id = 0, moved: readonly MessagePort[] = []): void {
+    this.#worker.postMessage({ id, ...request }, [...moved])
   }
 
   #sendAsked(): void {

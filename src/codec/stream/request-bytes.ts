@@ -1,10 +1,15 @@
 import fs from 'node:fs'
+import { farReading } from '../../block/far-reading.js'
 import { corrupt } from '../../errors.js'
 import type { ReadBytes } from './input.js'
-import type { DecodeRequest } from './thread.js'
+import type { StartedRequest } from './thread.js'
 
-/** Reads the compressed bytes of a stream, which may lie in several files. */
-export function requestBytes(request: DecodeRequest): ReadBytes {
+/** Reads the compressed bytes of a stream, which may lie in several files, or on another computer. */
+export function requestBytes(request: StartedRequest): ReadBytes {
+  return request.far === undefined ? fileBytes(request) : farReading(request.far, request.end)
+}
+
+function fileBytes(request: StartedRequest): ReadBytes {
   return (from, target) => {
     for (let done = 0; done < target.length;) {
       let count: number
@@ -24,7 +29,7 @@ export function requestBytes(request: DecodeRequest): ReadBytes {
 
 /** Where a byte of the stream is, and how many of the next ones lie in the same file. */
 function placeOf(
-  { pieces, descriptor }: DecodeRequest,
+  { pieces, descriptor = -1 }: StartedRequest,
   at: number,
   wanted: number,
 ): { descriptor: number; position: number; length: number } {
@@ -36,7 +41,7 @@ function placeOf(
 
 /** The compressed bytes in windows, one behind the other: while one is decoded, the next is read. */
 export class InputWindows {
-  readonly #request: DecodeRequest
+  readonly #request: StartedRequest
   readonly #read: ReadBytes
   #now: Window
   #next: Window
@@ -44,7 +49,7 @@ export class InputWindows {
   #reading: Promise<void> | undefined
 
   /** @param length bytes of a window. */
-  constructor(request: DecodeRequest, length: number) {
+  constructor(request: StartedRequest, length: number) {
     this.#request = request
     this.#read = requestBytes(request)
     const room = Math.min(length, request.end - request.start)

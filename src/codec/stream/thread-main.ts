@@ -4,9 +4,9 @@ import { takenApart } from '../../errors.js'
 import { streamCodecFor } from './index.js'
 import { Input } from './input.js'
 import { requestBytes } from './request-bytes.js'
-import { place, SharedSlots, slotLength, state, type DecodeRequest } from './thread.js'
+import { place, SharedSlots, slotLength, state, type StartedRequest } from './thread.js'
 
-const { request, memory } = workerData as { readonly request: DecodeRequest; readonly memory: SharedArrayBuffer }
+const { request, memory } = workerData as { readonly request: StartedRequest; readonly memory: SharedArrayBuffer }
 const { numbers, position, error, slots } = new SharedSlots(memory)
 
 /** Nobody wants what is decoded any more. */

@@ -1,11 +1,14 @@
 import { Worker } from 'node:worker_threads'
+import type { FarPort } from '../../block/far-port.js'
 import type { DescriptorPiece } from '../../block/file-range.js'
 import { rebuilt, type ErrorParts } from '../../errors.js'
 
 /** What a decoding thread is started with. */
 export interface DecodeRequest {
-  /** The file's descriptor, and the range of bytes in it that is one compressed stream. */
-  readonly descriptor: number
+  /** The file's descriptor; of a file of another computer: by what it is read, for each time that it is decoded. */
+  readonly descriptor?: number
+  readonly openPort?: () => FarPort
+  /** The range of bytes in it that is one compressed stream. */
   readonly start: number
   readonly end: number
   /** Of a stream in several files: the files, in order. The range is then one of all of them together. */
@@ -16,6 +19,9 @@ export interface DecodeRequest {
   /** What the content must be, where something outside the stream records it. */
   readonly expected?: ExpectedContent
 }
+
+/** The same as the thread has it. */
+export type StartedRequest = Omit<DecodeRequest, 'openPort'> & { readonly far?: FarPort }
 
 export interface ExpectedContent {
   readonly size: number
@@ -66,9 +72,12 @@ export class DecodeThread implements Disposable {
   #held = false
   #died: Error | undefined
 
-  constructor(request: DecodeRequest) {
+  constructor({ openPort, ...rest }: DecodeRequest) {
+    const far = openPort?.()
+    const request: StartedRequest = { ...rest, far }
     this.#worker = new Worker(new URL('./thread-main.js', import.meta.url), {
       workerData: { request, memory: this.#shared.memory },
+      transferList: far === undefined ? [] : [far.port],
     })
     this.#worker.on('error', (error) => (this.#died = error))
   }

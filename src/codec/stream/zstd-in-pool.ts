@@ -40,9 +40,12 @@ export class ZstdInPool implements Disposable {
     this.#stream = stream
   }
 
-  /** Undefined where this is another codec, or the library is missing, or a checksum from outside is to be compared. */
+  /**
+   * Undefined where this is another codec, or the library is missing, or a checksum from outside is to be compared, or
+   * the stream comes from another computer: it arrives while it is decoded in a thread of its own.
+   */
   static open(request: DecodeRequest): ZstdInPool | undefined {
-    if (request.codec !== 'zstd' || request.expected !== undefined) return undefined
+    if (request.codec !== 'zstd' || request.expected !== undefined || request.openPort !== undefined) return undefined
     const stream = streamLibraries().zstd?.()
     return stream?.stepInPool === undefined ? undefined : new ZstdInPool(request, stream)
   }

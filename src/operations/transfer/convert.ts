@@ -281,7 +281,7 @@ class Conversion {
     const isPlain = driver.plain === true && options['preallocation'] !== 'full'
     if (!(output instanceof FileOutput) || !output.takesUnpacked || this.#source.isWhole !== true) return undefined
     if (forward === undefined || !isNew || !isAsItIs || !isPlain || verify === true) return undefined
-    output.unpacked = new UnpackedTarget((source) => output.place([source]), {
+    output.unpacked = new UnpackedTarget((sources) => output.place(sources), {
       flush,
       rate: RateLimit.of(rate),
       signal,

@@ -31,23 +31,24 @@ export interface UnpackOptions {
  * target is to hold just this disk; it is read like any other file where not, and removed in the end.
  */
 export class UnpackedTarget implements Disposable {
-  readonly #placeFor: (source: ReadFile) => TargetPlace
+  readonly #placeFor: (sources: readonly ReadFile[]) => TargetPlace
   readonly #options: UnpackOptions
   #place: TargetPlace | undefined
   #file: UnpackedFile | undefined
 
-  /** @param placeFor checks the target, given the file that is read. @throws ImageError as checkTarget. */
-  constructor(placeFor: (source: ReadFile) => TargetPlace, options: UnpackOptions) {
+  /** @param placeFor checks the target, given the files that are read. @throws ImageError as checkTarget. */
+  constructor(placeFor: (sources: readonly ReadFile[]) => TargetPlace, options: UnpackOptions) {
     this.#placeFor = placeFor
     this.#options = options
   }
 
   /** Takes all of the content. @throws ImageError target; as decoding; aborted. */
   async take(content: UnsizedContent): Promise<FileStore> {
-    const { dev: device, ino: inode, mode } = fs.fstatSync(content.descriptor, { bigint: true })
-    const place = this.#placeFor({ path: content.name, device, inode })
+    const found = content.descriptor === undefined ? [] : [fs.fstatSync(content.descriptor, { bigint: true })]
+    const place = this.#placeFor(found.map(({ dev: device, ino: inode }) => ({ path: content.name, device, inode })))
     this.#place = place
-    const file = new UnpackedFile(place, commonMode([Number(mode) % 0o1000]), this.#options.flush !== false)
+    const mode = commonMode(found.map((one) => Number(one.mode) % 0o1000))
+    const file = new UnpackedFile(place, mode, this.#options.flush !== false)
     this.#file = file
     file.written = await unpackInto(file.store, content, this.#options)
     return file.store
