@@ -6,8 +6,8 @@ import { KeptPages } from './kept-pages.js'
 
 /**
  * Reads a file of another computer forward up to `end`, in a thread that its port was sent to: fills `target` whole,
- * and has what is behind it read meanwhile. The thread waits. @throws ImageError as the thread that has the connections;
- * where it does not answer.
+ * and has what is behind it read meanwhile. The thread waits.
+ * @throws ImageError as the thread that has the connections; where it does not answer.
  */
 export function farReading(far: FarPort, end: number): (position: number, target: Uint8Array) => void {
   const { port, pages, longest, silent } = far
