@@ -13,6 +13,7 @@ import {
   type Label,
 } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
+import { deviceSize } from './device-size.js'
 import { folderError } from './folder-image.js'
 import type { ByteStore } from './types.js'
 import { WriteBehind } from './write-behind.js'
@@ -361,32 +362,6 @@ function openDirect(path: string, descriptor: number): number | undefined {
     // No /proc, or a layered filesystem that refuses the flag: the ordinary descriptor does everything, slower.
     return undefined
   }
-}
-
-/** fstat says 0 for a block device: its size is found by reading single sectors, on any system (about 60 reads). */
-function deviceSize(fd: number): number {
-  const sector = new Uint8Array(4096)
-  const readable = (position: number): boolean => {
-    try {
-      return fs.readSync(fd, sector, 0, 512, position) === 512
-    } catch {
-      // Windows and some drivers give an error past the end instead of zero bytes.
-      return false
-    }
-  }
-  if (!readable(0)) return 0
-  let low = 0
-  let high = 512
-  while (readable(high) && high < 2 ** 52) {
-    low = high
-    high *= 2
-  }
-  while (high - low > 512) {
-    const middle = low + Math.floor((high - low) / 1024) * 512
-    if (readable(middle)) low = middle
-    else high = middle
-  }
-  return low + 512
 }
 
 function reason(cause: unknown): string {

@@ -77,8 +77,22 @@ export async function perform<T, Found extends object = never>(
       rested = milliseconds()
     }
   } catch (error) {
-    // What it has opened is closed in its own `finally`.
-    work.return(undefined as never)
+    stop(work)
     throw error
+  }
+}
+
+/** Thrown into work that is stopped. It is no error of an image: code that goes on after those must not go on. */
+class Stopped extends Error {}
+
+/** Ends work where it stands; what it has opened is closed in its own `catch` or `finally`. */
+function stop<T>(work: Work<T, object>): void {
+  try {
+    const step = work.throw(new Stopped('the work was stopped'))
+    if (step.done !== true) work.return(undefined as never)
+    // Nobody takes an answer that comes now.
+    else (step.value as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
+  } catch {
+    // Why it is stopped is the cause.
   }
 }

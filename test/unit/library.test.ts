@@ -4,7 +4,18 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { gzipSync } from 'node:zlib'
 // By the package's own name, as any other program has it.
-import { convert, create, formats, info, isImageError, openImage, struct, u32, type Progress } from 'vdisk'
+import {
+  convert,
+  create,
+  formats,
+  info,
+  isImageError,
+  openImage,
+  struct,
+  u32,
+  type Progress,
+  type ReadableStore,
+} from 'vdisk'
 import { bootSector } from '../support/own-store.js'
 import { fixture, rootFolder } from '../support/fixtures.js'
 import { diskLike, sha256 } from '../support/content.js'
@@ -107,6 +118,79 @@ test('what is wrong with a store is an ImageError, and closes it', async () => {
   assert.equal(closed, 2)
   for (const size of [-1, 1.5, NaN, 2 ** 60])
     await assert.rejects(openImage(store(size, () => undefined)), { code: 'E_SIZE' })
+  assert.equal(closed, 6)
+})
+
+test('a store that gives fewer bytes than it was asked for, or promises them, cannot be read', async () => {
+  const bytes = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  const answers: ((position: number, target: Uint8Array) => unknown)[] = [
+    (position, target) => {
+      target.set(bytes.subarray(position, position + target.length - 1))
+      return target.length - 1
+    },
+    () => Promise.resolve(),
+    () => Promise.reject(new Error('the server is gone')),
+  ]
+  for (const read of answers)
+    await assert.rejects(openImage({ size: bytes.length, read }), {
+      code: 'E_READ',
+    })
+})
+
+test('a store is closed once, also where nothing came to be opened', async (t) => {
+  const folder = testFolder(t)
+  const plain = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  for (const bytes of [plain, gzipSync(plain, { level: 1 })]) {
+    const interruption = new AbortController()
+    const cases: readonly ((store: ReadableStore) => Promise<unknown>)[] = [
+      (store) => convert(store, join(folder, 'no.such')),
+      (store) => convert(store, join(folder, 'missing/a.vhd')),
+      (store) => convert(store, join(folder, 'a.vhd'), { signal: AbortSignal.abort() }),
+      (store) => openImage(store, { signal: AbortSignal.abort() }),
+      (store) => convert(store, join(folder, 'a.vhd'), { from: 'vmdk' }),
+      (store) => openImage(store, { from: 'vmdk' }),
+      ...(bytes === plain
+        ? []
+        : [
+            (store: ReadableStore) =>
+              openImage(store, { signal: interruption.signal, onProgress: () => interruption.abort() }),
+          ]),
+    ]
+    for (const [index, run] of cases.entries()) {
+      let closed = 0
+      const store: ReadableStore = {
+        size: bytes.length,
+        read: (at, target) => target.set(bytes.subarray(at, at + target.length)),
+        close: () => closed++,
+      }
+      await assert.rejects(run(store), (error) => isImageError(error), `case ${index}`)
+      assert.equal(closed, 1, `case ${index}`)
+    }
+  }
+  assert.deepEqual(fs.readdirSync(folder), [])
+})
+
+test('a stream that is not read to its end is let go', async (t) => {
+  const folder = testFolder(t)
+  const interruption = new AbortController()
+  let left = 0
+  const endless: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => {
+        interruption.abort()
+        return Promise.resolve({ done: false, value: new Uint8Array(512) })
+      },
+      return: () => {
+        left++
+        return Promise.resolve({ done: true, value: undefined })
+      },
+    }),
+  }
+  await assert.rejects(convert({ input: endless }, join(folder, 'a.vhd'), { signal: interruption.signal }), {
+    code: 'E_ABORTED',
+  })
+  assert.equal(left, 1)
+  assert.deepEqual(fs.readdirSync(folder), [])
 })
 
 test('the example of a store in docs/programs.md is the one that is compiled and run', () => {

@@ -9,7 +9,8 @@ export interface ReadableStore {
   readonly name?: string
   /**
    * Fills `target` whole with the bytes at `position`; `position + target.length` ≤ `size`. Synchronous. What it throws
-   * is reported as an ImageError corrupt E_READ with that as its cause.
+   * is reported as an ImageError corrupt E_READ with that as its cause; so is a promise, and a number (of bytes, as
+   * `fs.readSync` returns it) below `target.length`.
    */
   read(position: number, target: Uint8Array): void
   /** Called once, when the image is closed or cannot be opened. */
@@ -29,8 +30,9 @@ export class OwnStore extends ReadOnlyStore {
     this.#inner = inner
     this.name = printable(inner.name ?? 'the store')
     this.size = inner.size
-    if (!Number.isSafeInteger(this.size) || this.size < 0)
-      throw usage('E_SIZE', `${this.name}: ${String(inner.size)} is no size in bytes`)
+    if (Number.isSafeInteger(this.size) && this.size >= 0) return
+    this[Symbol.dispose]()
+    throw usage('E_SIZE', `${this.name}: ${String(inner.size)} is no size in bytes`)
   }
 
   read(position: number, target: Uint8Array): void {
@@ -40,8 +42,10 @@ export class OwnStore extends ReadOnlyStore {
         `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.size}`,
         { details: { position, length: target.length, size: this.size } },
       )
+    // As JavaScript has it: a function that is declared to return nothing may return anything.
+    const read: (position: number, target: Uint8Array) => unknown = this.#inner.read.bind(this.#inner)
     try {
-      this.#inner.read(position, target)
+      assertFilled(read(position, target), target.length)
     } catch (cause) {
       if (isImageError(cause)) throw cause
       const why = cause instanceof Error ? cause.message : String(cause)
@@ -57,4 +61,16 @@ export class OwnStore extends ReadOnlyStore {
     this.#closed = true
     this.#inner.close?.()
   }
+}
+
+/**
+ * What `read` returns has no meaning, and two kinds of it show that the bytes are not there: what is left in their
+ * place would be taken for content. @throws Error
+ */
+function assertFilled(answer: unknown, length: number): void {
+  if (typeof answer === 'number' && answer < length) throw new Error(`its read gave ${answer} of ${length} bytes`)
+  if (typeof answer !== 'object' || answer === null || !('then' in answer)) return
+  // Nobody else waits for it.
+  Promise.resolve(answer).catch(() => undefined)
+  throw new Error('its read returned a promise, and it has to be synchronous')
 }

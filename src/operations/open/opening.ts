@@ -250,7 +250,13 @@ export async function openReadableLater(
 
 /** As {@link openReadableLater}, from a store that the result owns and closes; so does a failure. */
 export async function openStoreLater(store: ByteStore, options: ReadOptions & LaterOptions): Promise<OpenedImage> {
-  return readable(await perform(openWork(store, undefined, readOptions(options)), performing(options)))
+  try {
+    return readable(await perform(openWork(store, undefined, readOptions(options)), performing(options)))
+  } catch (error) {
+    // Work that was stopped before its first step has not seen it.
+    store[Symbol.dispose]()
+    throw error
+  }
 }
 
 function readable(opened: OpenedImage): OpenedImage {

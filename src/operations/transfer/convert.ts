@@ -94,7 +94,13 @@ export async function convert(
   target: TargetOutput,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
-  return await convertFrom(sourceOf(source), target, options)
+  const opened = sourceOf(source)
+  try {
+    return await convertFrom(opened, target, options)
+  } catch (error) {
+    opened.leave?.()
+    throw error
+  }
 }
 
 /** The same of a disk that an operation puts together. */

@@ -23,6 +23,8 @@ export interface Source {
   readonly isWhole?: boolean
   /** Opens it with its chain; the caller owns the result. @throws ImageError */
   open(options: SourceOptions): Promise<OpenedImage> | OpenedImage
+  /** Closes what was given to be closed at the end, where it came to no opening. */
+  leave?(): void
 }
 
 export interface SourceOptions extends OpenOptions {
@@ -40,11 +42,19 @@ export function sourceOf(given: SourceInput): Source {
       isWhole: parseImageArgument(given).partition === undefined,
       open: async (options) => await prepared(await openDiskLater(given, options, options), options),
     }
-  if (!('input' in given))
+  if (!('input' in given)) {
+    let isOpened = false
     return {
       name: given.name ?? 'the store',
-      open: async (options) => await prepared(await openStoreLater(new OwnStore(given), options), options),
+      open: async (options) => {
+        isOpened = true
+        return await prepared(await openStoreLater(new OwnStore(given), options), options)
+      },
+      leave: () => {
+        if (!isOpened) given.close?.()
+      },
     }
+  }
   const { input, name = '-' } = given
   return { name, arrives: true, open: async (options) => await openInput(input, options) }
 }
@@ -94,16 +104,24 @@ async function* untilAborted(
     stop = () => resolve('stopped')
   })
   signal?.addEventListener('abort', stop, { once: true })
+  let hasEnded = false
   try {
     for (;;) {
       const next = signal?.aborted === true ? 'stopped' : await Promise.race([iterator.next(), stopped])
       if (next === 'stopped') throw aborted('interrupted while reading the source', { hint: 'Nothing was written.' })
+      hasEnded = next.done === true
       if (next.done === true) return
       yield next.value
     }
   } finally {
     signal?.removeEventListener('abort', stop)
+    if (!hasEnded) leave(iterator)
   }
+}
+
+/** Lets a stream go that is not read to its end, as `for await` does. Not waited for: its next piece may never come. */
+function leave(iterator: AsyncIterator<Uint8Array>): void {
+  iterator.return?.().catch(() => undefined)
 }
 
 /**
