@@ -2,8 +2,8 @@ import { deviceNumberText } from '../binary/device-number.js'
 import type { HostPath } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { syscalls } from '../sys/syscalls.js'
+import { namesInFolder, textOfFile } from '../sys/readable.js'
 import { isRangeLocked, parseLocks, type FileLock } from './lock-list.js'
-import { procText } from './place.js'
 
 /** Which file a path names. */
 export interface FileIdentity {
@@ -82,7 +82,7 @@ function loopFile(name: string): FileIdentity | undefined {
 
 function openFiles(process: string): HostPath[] {
   const folder = `/proc/${process}/fd`
-  return names(folder).flatMap((name) => {
+  return namesInFolder(folder).flatMap((name) => {
     try {
       const stat = fs.statSync(`${folder}/${name}`)
       return stat.isFile() || stat.isBlockDevice() ? [`${folder}/${name}`] : []
@@ -95,9 +95,9 @@ function openFiles(process: string): HostPath[] {
 
 /** Kernels since 6.11 say which connection a descriptor of /dev/fuse is; of older ones every server may be it. */
 function fuseServers(minor: number): string[] {
-  const found = names('/proc').flatMap((process) => {
+  const found = namesInFolder('/proc').flatMap((process) => {
     if (!/^\d+$/.test(process)) return []
-    return names(`/proc/${process}/fd`).flatMap((name) => {
+    return namesInFolder(`/proc/${process}/fd`).flatMap((name) => {
       try {
         if (fs.readlinkSync(`/proc/${process}/fd/${name}`) !== '/dev/fuse') return []
         const info = fs.readFileSync(`/proc/${process}/fdinfo/${name}`, 'latin1')
@@ -145,7 +145,7 @@ export function hasWriter(descriptor: number): boolean {
 
 /** Slower than asking for one file (the kernel waits for all processors), and there without a native module. */
 function systemLocks(): FileLock[] {
-  return parseLocks(procText('/proc/locks'))
+  return parseLocks(textOfFile('/proc/locks') ?? '')
 }
 
 function withDescriptor<Answer>(path: HostPath, ask: (descriptor: number) => Answer | undefined): Answer | undefined {
@@ -160,14 +160,5 @@ function withDescriptor<Answer>(path: HostPath, ask: (descriptor: number) => Ans
     return ask(descriptor)
   } finally {
     fs.closeSync(descriptor)
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder)
-  } catch {
-    // Ended meanwhile, or another user's.
-    return []
   }
 }

@@ -1,9 +1,10 @@
 import { printable, type HostPath } from '../errors.js'
 import { effectOf, type Trail } from './bytes.js'
 import type { ShownDisk } from './file-lookup.js'
-import { attribute, attributePath, listing } from './sysfs.js'
+import { attribute, attributePath } from './sysfs.js'
 import { devicesOf, TrailFinder, type SystemView } from './trail.js'
 import type { Holder } from './types.js'
+import { namesInFolder } from '../sys/readable.js'
 
 /** Where the system lists what is in use besides mounts. */
 export interface UseLists {
@@ -108,7 +109,7 @@ export class HolderFinder {
 
   /** A journal on a device of its own has the device's name; that of others ends in the number of a file as well. */
   #journals(): Candidate[] {
-    return listing(this.#lists.journals).flatMap((name): Candidate[] => {
+    return namesInFolder(this.#lists.journals).flatMap((name): Candidate[] => {
       const number = attribute(`${this.#view.sysfs.root}/class/block/${name}`, 'dev')
       if (number === undefined) return []
       return [
@@ -130,7 +131,7 @@ export class HolderFinder {
       const number = attribute(folder, 'dev')
       const made =
         attributePath(folder, 'loop/backing_file') !== undefined ||
-        listing(`${folder}/slaves`).length > 0 ||
+        namesInFolder(`${folder}/slaves`).length > 0 ||
         (attribute(folder, 'backing_dev') ?? 'none') !== 'none' ||
         (/^nbd\d+$/.test(name) && attribute(folder, 'pid') !== undefined)
       if (number === undefined || !made) return []

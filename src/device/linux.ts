@@ -3,8 +3,8 @@ import type { Trail } from './bytes.js'
 import { systemFiles, type FileLookup } from './file-lookup.js'
 import { HolderFinder } from './holders.js'
 import { parseMounts, parseSwaps, type Mount } from './mounts.js'
-import { PlaceFinder, procText, systemLookup, type PathLookup } from './place.js'
-import { attribute, attributeNumber, listing, sysfsSector, Sysfs } from './sysfs.js'
+import { PlaceFinder, systemLookup, type PathLookup } from './place.js'
+import { attribute, attributeNumber, sysfsSector, Sysfs } from './sysfs.js'
 import { TrailFinder, type SystemView } from './trail.js'
 import type {
   DeviceUse,
@@ -19,6 +19,7 @@ import type {
   Purpose,
 } from './types.js'
 import { inFolder } from '../sys/host-path.js'
+import { namesInFolder, textOfFile } from '../sys/readable.js'
 
 /** Where Linux describes its devices; a recorded tree for tests. */
 export interface LinuxRoots {
@@ -91,7 +92,7 @@ export class LinuxDisks implements DiskPlatform {
 
   holders(written: Trail): readonly Holder[] {
     return new HolderFinder(this.#view(), {
-      swaps: parseSwaps(procText(this.#roots.swaps)).map(({ path }) => path),
+      swaps: parseSwaps(textOfFile(this.#roots.swaps) ?? '').map(({ path }) => path),
       journals: this.#roots.journals,
     }).holders(written)
   }
@@ -105,12 +106,14 @@ export class LinuxDisks implements DiskPlatform {
   }
 
   #mounts(): Mount[] {
-    return parseMounts(procText(this.#roots.mountinfo))
+    return parseMounts(textOfFile(this.#roots.mountinfo) ?? '')
   }
 
   /** Device numbers of swap partitions. */
   #swapDevices(): Set<string> {
-    return new Set(parseSwaps(procText(this.#roots.swaps)).flatMap(({ path }) => this.#roots.lookup.node(path) ?? []))
+    return new Set(
+      parseSwaps(textOfFile(this.#roots.swaps) ?? '').flatMap(({ path }) => this.#roots.lookup.node(path) ?? []),
+    )
   }
 
   /** By disk, why the running system needs it. */
@@ -124,7 +127,7 @@ export class LinuxDisks implements DiskPlatform {
       const mount = mounts.findLast((each) => each.point === point)
       if (mount !== undefined) add(finder().addMount(mount), `holds ${point}`)
     }
-    for (const { path } of parseSwaps(procText(this.#roots.swaps)))
+    for (const { path } of parseSwaps(textOfFile(this.#roots.swaps) ?? ''))
       add(finder().addPath(path), `holds swap space (${path})`)
     return reasons
   }
@@ -167,7 +170,7 @@ export class LinuxDisks implements DiskPlatform {
       logicalSectorSize: attributeNumber(folder, 'queue/logical_block_size') || sysfsSector,
       physicalSectorSize: attributeNumber(folder, 'queue/physical_block_size') || sysfsSector,
       ...optional('backingFile', attribute(folder, 'loop/backing_file')),
-      slaves: listing(inFolder(folder, 'slaves')),
+      slaves: namesInFolder(inFolder(folder, 'slaves')),
       uses: this.#uses(folder, name, mounts, swaps),
       partitions: this.#partitions(folder, mounts, swaps),
       system,
@@ -175,7 +178,7 @@ export class LinuxDisks implements DiskPlatform {
   }
 
   #partitions(folder: string, mounts: readonly Mount[], swaps: ReadonlySet<string>): DiskPartition[] {
-    return listing(folder)
+    return namesInFolder(folder)
       .flatMap((name) => {
         const own = inFolder(folder, name)
         if (!this.#sysfs.isPartition(own)) return []
@@ -205,7 +208,7 @@ export class LinuxDisks implements DiskPlatform {
           mount.filesystem === 'btrfs' &&
           this.#isSource(mount.source, deviceNumber)),
     )
-    const holders = listing(inFolder(folder, 'holders')).map((holder): DeviceUse => {
+    const holders = namesInFolder(inFolder(folder, 'holders')).map((holder): DeviceUse => {
       const above = this.#sysfs.folder(holder)
       return {
         kind: 'holder',
@@ -238,12 +241,10 @@ export class LinuxDisks implements DiskPlatform {
   /** What udev noted of a device: E:KEY=value lines. */
   #udev(deviceNumber: string): Map<string, string> {
     return new Map(
-      procText(inFolder(this.#roots.udev, `b${deviceNumber}`))
-        .split('\n')
-        .flatMap((line) => {
-          const [, key, value] = /^E:(\w+)=(.*)$/.exec(line) ?? []
-          return key === undefined || value === undefined ? [] : [[key, value] as const]
-        }),
+      (textOfFile(inFolder(this.#roots.udev, `b${deviceNumber}`)) ?? '').split('\n').flatMap((line) => {
+        const [, key, value] = /^E:(\w+)=(.*)$/.exec(line) ?? []
+        return key === undefined || value === undefined ? [] : [[key, value] as const]
+      }),
     )
   }
 }

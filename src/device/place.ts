@@ -1,9 +1,10 @@
 import fs from '../sys/host-fs.js'
 import { deviceNumberText } from '../binary/device-number.js'
 import { mountOf, type Mount } from './mounts.js'
-import { attribute, listing, type Sysfs } from './sysfs.js'
+import { attribute, type Sysfs } from './sysfs.js'
 import type { Place } from './types.js'
 import { inFolder, nearest } from '../sys/host-path.js'
+import { namesInFolder } from '../sys/readable.js'
 
 /** How paths are looked at: the real system's way, or a recorded one's. */
 export interface PathLookup {
@@ -95,7 +96,7 @@ export class PlaceFinder {
     this.#through.add(name)
     if (/^(ram|zram)\d+$/.test(name)) return this.#far(`memory (${name})`)
     const whole = this.sysfs.folder(name)
-    const slaves = listing(inFolder(whole, 'slaves'))
+    const slaves = namesInFolder(inFolder(whole, 'slaves'))
     for (const slave of slaves) this.addName(slave)
     if (slaves.length > 0) return this
     const file = attribute(whole, 'loop/backing_file')
@@ -112,7 +113,7 @@ export class PlaceFinder {
     if (this.sysfs.names().includes(name)) return this.sysfs.folder(name)
     const disk = this.sysfs
       .names()
-      .find((each) => name.startsWith(each) && listing(this.sysfs.folder(each)).includes(name))
+      .find((each) => name.startsWith(each) && namesInFolder(this.sysfs.folder(each)).includes(name))
     return disk === undefined ? undefined : inFolder(this.sysfs.folder(disk), name)
   }
 
@@ -120,8 +121,8 @@ export class PlaceFinder {
   #addBtrfs(source: string): this {
     const name = source.replace(/^.*\//, '')
     const filesystems = `${this.sysfs.root}/fs/btrfs`
-    const own = listing(filesystems)
-      .map((id) => listing(inFolder(inFolder(filesystems, id), 'devices')))
+    const own = namesInFolder(filesystems)
+      .map((id) => namesInFolder(inFolder(inFolder(filesystems, id), 'devices')))
       .find((devices) => devices.includes(name))
     for (const device of own ?? []) this.addName(device)
     if (own !== undefined) return this
@@ -163,15 +164,5 @@ export class PlaceFinder {
   #fail(why: string): this {
     this.#unknown.add(why)
     return this
-  }
-}
-
-/** Text of a file of /proc; empty when there is none. */
-export function procText(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8')
-  } catch {
-    // Not every kernel has swaps, nor every container a /proc.
-    return ''
   }
 }

@@ -1,6 +1,7 @@
 import type { HostPath } from '../errors.js'
 import fs, { hostName } from '../sys/host-fs.js'
 import { above, inFolder, lastPart } from '../sys/host-path.js'
+import { namesInFolder, textOfFile } from '../sys/readable.js'
 
 /** sysfs counts in these, whatever the device's sector is. Bytes. */
 export const sysfsSector = 512
@@ -14,7 +15,7 @@ export class Sysfs {
 
   /** Names of whole devices, sorted as people count: sda, sdb … */
   names(): string[] {
-    return listing(`${this.root}/block`).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    return namesInFolder(`${this.root}/block`).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
   }
 
   /** The real folder of a whole device, which shows how it is attached. */
@@ -41,13 +42,8 @@ export class Sysfs {
 
 /** Trimmed text of an attribute. */
 export function attribute(folder: string, name: string): string | undefined {
-  try {
-    const text = fs.readFileSync(inFolder(folder, name), 'utf8').replaceAll('\0', '').trim()
-    return text === '' ? undefined : text
-  } catch {
-    // Absent on this kind of device, or not for our eyes.
-    return undefined
-  }
+  const text = textOfFile(inFolder(folder, name))?.replaceAll('\0', '').trim()
+  return text === '' ? undefined : text
 }
 
 /** An attribute that is a path, without the line end behind it. */
@@ -68,14 +64,4 @@ export function attributePath(folder: string, name: string): HostPath | undefine
 export function attributeNumber(folder: string, name: string): number {
   const value = Number(attribute(folder, name) ?? 0)
   return Number.isSafeInteger(value) ? value : 0
-}
-
-/** Names in a folder; empty when there is no such folder. */
-export function listing(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder)
-  } catch {
-    // No such folder: a device without holders, slaves …
-    return []
-  }
 }

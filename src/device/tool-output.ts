@@ -1,3 +1,4 @@
+import { isJsonObject } from '../binary/json-object.js'
 /**
  * Members of what a tool of the system printed, each as the type it should be; undefined where it is absent or
  * something else.
@@ -7,10 +8,7 @@ export class ToolOutput {
 
   /** Anything that is no object has no members. */
   constructor(value: unknown) {
-    this.#members =
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? (value as Readonly<Record<string, unknown>>)
-        : {}
+    this.#members = isJsonObject(value) ? value : {}
   }
 
   /** Trimmed; undefined when there is nothing. */

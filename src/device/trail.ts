@@ -1,11 +1,12 @@
 import type { Purpose } from './types.js'
 import { above, realPath } from '../sys/host-path.js'
+import { namesInFolder } from '../sys/readable.js'
 import { printable, type HostPath } from '../errors.js'
 import { looser, type Occupancy, type TrailPiece, type Trail } from './bytes.js'
 import type { FileIdentity, FileLookup, ShownDisk } from './file-lookup.js'
 import { mountOf, type Mount } from './mounts.js'
 import { memoryFilesystems, networkFilesystems } from './place.js'
-import { attribute, attributePath, attributeNumber, listing, sysfsSector, type Sysfs } from './sysfs.js'
+import { attribute, attributePath, attributeNumber, sysfsSector, type Sysfs } from './sysfs.js'
 
 /** What the system knows of devices, mounts and files. */
 export interface SystemView {
@@ -81,12 +82,12 @@ export class TrailFinder implements Trail {
   }
 
   #addSlaves(folder: string, range: Range): void {
-    for (const name of listing(`${folder}/slaves`)) {
+    for (const name of namesInFolder(`${folder}/slaves`)) {
       const number = this.#numberOf(`${folder}/slaves/${name}`, name)
       if (number !== undefined) this.addDevice(number, mapped(range))
     }
     // The paths of a multipath disk are the same disk.
-    for (const name of listing(`${folder}/holders`)) {
+    for (const name of namesInFolder(`${folder}/holders`)) {
       const holder = `${this.#view.sysfs.root}/block/${name}`
       const number = attribute(holder, 'dev')
       if (number !== undefined && attribute(holder, 'dm/uuid')?.startsWith('mpath-') === true)
@@ -262,9 +263,9 @@ export function devicesOf({ deviceNumber, filesystem, source, superOptions }: Mo
 function btrfsDevices(source: string, { sysfs, files }: SystemView): string[] {
   const number = files.identify(source)?.node
   const filesystems = `${sysfs.root}/fs/btrfs`
-  for (const id of listing(filesystems)) {
+  for (const id of namesInFolder(filesystems)) {
     const folder = `${filesystems}/${id}/devices`
-    const devices = listing(folder).flatMap((name) => attribute(`${folder}/${name}`, 'dev') ?? [])
+    const devices = namesInFolder(folder).flatMap((name) => attribute(`${folder}/${name}`, 'dev') ?? [])
     if (number !== undefined && devices.includes(number)) return devices
   }
   return number === undefined ? [] : [number]

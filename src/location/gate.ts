@@ -1,6 +1,7 @@
 import { isImageError, printable, reference, usage, type ImageError } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { asText, folderPart, inFolder, isAbsolute, lastPart, placed, realFolder, realPath } from '../sys/host-path.js'
+import { namesInFolder } from '../sys/readable.js'
 import { HostLocation } from './file.js'
 import { insideArchive } from './inside-archive.js'
 import { fileId, isName, type Location, type LocationId } from './location.js'
@@ -219,7 +220,7 @@ export class ReferenceGate {
       within: { real: folder, spelled: [] },
     }))
     for (const place of [...own, ...searched]) {
-      for (const name of namesIn(place.folder).slice(0, mostNames)) {
+      for (const name of namesInFolder(place.folder).slice(0, mostNames)) {
         const { found } = this.#look({ ...place, name }, request.folders)
         if (found !== undefined && isMeant(found.location, recognise)) yield found
       }
@@ -294,16 +295,8 @@ const mostNames = 4096
 function spellings(folder: string, leaf: string): string[] {
   if (!isName(leaf) || fs.existsSync(inFolder(folder, leaf))) return [leaf]
   const wanted = leaf.toLowerCase()
-  return [leaf, ...namesIn(folder).filter((name) => name.toLowerCase() === wanted)]
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder)
-  } catch {
-    // A folder that cannot be listed: the name as it stands is still looked for.
-    return []
-  }
+  // Of a folder that cannot be listed the name as it stands is still looked for.
+  return [leaf, ...namesInFolder(folder).filter((name) => name.toLowerCase() === wanted)]
 }
 
 /** What the names of an image that is no file of this computer mean: only what lies beside it. */

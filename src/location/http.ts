@@ -6,9 +6,10 @@ import { optionsOf } from '../remote/http/environment.js'
 import { HttpStore } from '../remote/http/http-store.js'
 import type { UploadTarget } from './upload.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
+import { percentText } from '../sys/percent.js'
 
 /** A file of a web server. What it names is not looked for on the network: it has no neighbours. */
-export class HttpLocation implements Location {
+class HttpLocation implements Location {
   readonly scheme = 'http'
   readonly kind = 'file'
   readonly id: LocationId
@@ -52,11 +53,7 @@ function serverPlace(url: string): string {
 /** The last part of an address's path: a format has its extension there. */
 function lastName(url: string): string | undefined {
   const name = new URL(url).pathname.split('/').at(-1) ?? ''
-  try {
-    return name === '' ? undefined : decodeURIComponent(name)
-  } catch {
-    return name
-  }
+  return name === '' ? undefined : percentText(name)
 }
 
 export const httpScheme: Scheme = {

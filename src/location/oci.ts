@@ -6,7 +6,7 @@ import { RegistryTarget } from './oci/registry-target.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
 
 /** A disk in a registry of containers. What it names is not looked for there: it has no neighbours. */
-export class OciLocation implements Location {
+class OciLocation implements Location {
   readonly scheme = 'oci'
   readonly kind = 'file'
   readonly id: LocationId

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { printable, reference, type ImageError } from '../errors.js'
 import { textMeansAll } from '../sys/host-path.js'
+import { percentText } from '../sys/percent.js'
 
 /** A name an image stores for another file, understood. */
 export interface ReferenceName {
@@ -32,7 +33,7 @@ const protocol = new RegExp(
 export function parseReferenceName(stored: string): ReferenceName {
   // A URL has no relative paths; the Mac writes them nevertheless: file://./parent.vhd
   const [, relative] = /^file:\/\/(\.{1,2}\/.*)$/is.exec(stored) ?? []
-  if (relative !== undefined) return plainName(unescaped(relative))
+  if (relative !== undefined) return plainName(percentText(relative))
   if (/^file:\/\//i.test(stored)) {
     try {
       return plainName(fileURLToPath(stored))
@@ -43,14 +44,6 @@ export function parseReferenceName(stored: string): ReferenceName {
   if (/^file:/i.test(stored)) return plainName(stored.slice(5))
   if (protocol.test(stored)) throw unsupportedName(stored)
   return plainName(stored)
-}
-
-function unescaped(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
 
 function plainName(stored: string): ReferenceName {

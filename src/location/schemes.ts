@@ -4,7 +4,7 @@ import { fileScheme } from './file.js'
 import type { Location, Scheme } from './location.js'
 
 /** The schemes built in. Files come last: they take every address that no other takes. */
-export const builtinSchemes: readonly Scheme[] = [...Object.values(builtin), fileScheme]
+const builtinSchemes: readonly Scheme[] = [...Object.values(builtin), fileScheme]
 
 /** A scheme and who brought it: `vdisk`, or a plugin's name. */
 interface RegisteredScheme {

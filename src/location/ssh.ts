@@ -7,7 +7,7 @@ import { SshUpload } from './ssh-upload.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
 
 /** A file of a computer that is reached by SSH. What it names is not looked for there: it has no neighbours. */
-export class SshLocation implements Location {
+class SshLocation implements Location {
   readonly scheme = 'ssh'
   readonly kind = 'file'
   readonly id: LocationId

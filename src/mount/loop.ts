@@ -1,7 +1,7 @@
-import fs from '../sys/host-fs.js'
 import { targetError, unsupported } from '../errors.js'
 import { command } from '../sys/commands.js'
 import { lastPart } from '../sys/host-path.js'
+import { textOfFile } from '../sys/readable.js'
 
 /** A loop device over a file, as it was when it was attached. */
 export interface Loop {
@@ -41,12 +41,8 @@ export async function attachLoop(file: string, sectorSize: 512 | 4096, readOnly:
 
 /** The path of what a loop device shows, as the kernel reports it now; undefined: nothing is attached. */
 export function backingFile(device: string): string | undefined {
-  try {
-    return fs.readFileSync(backingAttribute(device), 'utf8').trimEnd()
-  } catch {
-    // The attribute is there only while something is attached.
-    return undefined
-  }
+  // The attribute is there only while something is attached.
+  return textOfFile(backingAttribute(device))?.trimEnd()
 }
 
 /** Where the kernel reports it. */

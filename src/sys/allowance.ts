@@ -1,5 +1,5 @@
 import os from 'node:os'
-import fs from './host-fs.js'
+import { textOfFile } from './readable.js'
 
 /** What a control group lets its processes have. Undefined: there is no limit below that of the computer. */
 export interface Allowance {
@@ -15,7 +15,7 @@ const memoryPerThread = 128 * 1024 * 1024
 const noLimit = 2 ** 60
 
 /** Threads that are worth having here: as many as there are processors, or as the control groups allow. */
-export function allowedThreads(read = readText): number {
+export function allowedThreads(read = textOfFile): number {
   const { processors = Infinity, memory = Infinity } = allowance(read)
   return Math.max(1, Math.min(os.availableParallelism(), Math.ceil(processors), Math.floor(memory / memoryPerThread)))
 }
@@ -25,7 +25,7 @@ export function allowedThreads(read = readText): number {
  * (kernel documentation, admin-guide/cgroup-v2 and cgroup-v1).
  * @param read gives the text of a file of the system; undefined where there is none.
  */
-export function allowance(read = readText): Allowance {
+export function allowance(read = textOfFile): Allowance {
   let processors: number | undefined
   let memory: number | undefined
   for (const { mount, path, version, controllers } of groups(read('/proc/self/cgroup') ?? ''))
@@ -76,13 +76,4 @@ function upwards(mount: string, path: string): string[] {
   return Array.from({ length: parts.length + 1 }, (_, index) =>
     [mount, ...parts.slice(0, parts.length - index)].join('/'),
   )
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return fs.readFileSync(path, 'utf8')
-  } catch {
-    // Another system, or no such controller.
-    return undefined
-  }
 }

@@ -37,6 +37,7 @@ function recordedStrings(path: string): Buffer[] | undefined {
   try {
     bytes = fs.readFileSync(path)
   } catch {
+    // Another system, or no /proc.
     return undefined
   }
   const strings: Buffer[] = []

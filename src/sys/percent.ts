@@ -16,6 +16,15 @@ export function percentBytes(text: string): Buffer | undefined {
   return Buffer.from(result)
 }
 
+/** A text with its percent-encodings resolved (RFC 3986); as it stands where they are none, or of no UTF-8. */
+export function percentText(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 /** A path percent-encoded: whatever shell takes it, it is a word that means itself. */
 export function percentEncoded(path: HostPath): string {
   return nameBytes(path)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import fs from './host-fs.js'
+import { textOfFile } from './readable.js'
 
 /** A random version 4 UUID as text. Linux makes one; Node's crypto takes as long to load as opening an image. */
 export function randomUuid(): string {
@@ -7,11 +7,6 @@ export function randomUuid(): string {
 }
 
 function systemUuid(): string | undefined {
-  try {
-    const text = fs.readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trimEnd()
-    return /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(text) ? text : undefined
-  } catch {
-    // Another system, or no /proc.
-    return undefined
-  }
+  const text = (textOfFile('/proc/sys/kernel/random/uuid') ?? '').trimEnd()
+  return /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(text) ? text : undefined
 }

@@ -45,6 +45,7 @@ export function ensureUser(): void {
       ask()
       return false
     } catch {
+      // The user has no entry in the system's list.
       return true
     }
   }

@@ -7,8 +7,9 @@ import { corrupt, printable, reference, type ImageError } from '../../errors.js'
 import type { Finding, WrappedFile, WrapperDriver } from '../driver.js'
 import { longestDescription, type Envelope, type ReferencedFile } from './envelope.js'
 import { longestManifest, parseManifest, type DigestedFile, type Manifest } from './manifest.js'
-import { decoded, openPackage } from './package.js'
+import { openPackage } from './package.js'
 import { readTar, type TarMember } from '../../block/tar-archive.js'
+import { percentText } from '../../sys/percent.js'
 
 /** Archives of tar: appliances (OVA), boxes of Vagrant, and any other with a disk in it. */
 export const ova: WrapperDriver = {
@@ -126,7 +127,7 @@ class Archive {
 
   /** The member of a name, or its pieces `NAME.000000000` … */
   #piecesOf({ href, chunkSize }: ReferencedFile): TarMember[] {
-    const whole = this.#members.get(href) ?? this.#members.get(decoded(href))
+    const whole = this.#members.get(href) ?? this.#members.get(percentText(href))
     if (whole !== undefined) return [whole]
     const pieces: TarMember[] = []
     for (let index = 0; chunkSize !== undefined; index++) {

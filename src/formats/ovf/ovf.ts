@@ -5,7 +5,8 @@ import { corrupt, isImageError, printable, unsupported } from '../../errors.js'
 import type { WrapperContext, WrapperDriver } from '../driver.js'
 import { longestDescription, type Envelope, type ReferencedFile } from './envelope.js'
 import { longestManifest, parseManifest, type DigestedFile, type Manifest } from './manifest.js'
-import { decoded, openPackage } from './package.js'
+import { openPackage } from './package.js'
+import { percentText } from '../../sys/percent.js'
 
 /** An OVF description with its disks in files beside it. */
 export const ovf: WrapperDriver = {
@@ -71,7 +72,7 @@ function isBeside({ openBeside }: WrapperContext, name: string): boolean {
 
 /** @throws ImageError unsupported E_UNSUPPORTED_FORMAT for a disk that is in pieces. */
 function namesOf({ href, chunkSize }: ReferencedFile, { name }: ByteStore): string[] {
-  if (chunkSize === undefined) return [...new Set([href, decoded(href)])]
+  if (chunkSize === undefined) return [...new Set([href, percentText(href)])]
   throw unsupported('E_UNSUPPORTED_FORMAT', `${name} names the disk ${printable(href)}, which lies in pieces`, {
     hint: 'Put the pieces together first: cat NAME.0* > NAME',
   })
@@ -88,7 +89,7 @@ function* filesOf(
   for (const { href, chunkSize } of files) {
     if (chunkSize !== undefined) continue
     try {
-      const { store } = openNamed([...new Set([href, decoded(href)])])
+      const { store } = openNamed([...new Set([href, percentText(href)])])
       yield { name: href, source: new RangeSource(store), [Symbol.dispose]: () => store[Symbol.dispose]() }
     } catch (error) {
       if (!isImageError(error)) throw error

@@ -4,6 +4,7 @@ import type { Appliance, Finding, Wrapped, WrappedFile } from '../driver.js'
 import { parseEnvelope, type Envelope, type ReferencedFile } from './envelope.js'
 import { Parents } from './parents.js'
 import { checkDigests, checkManifest, digestNotes, type DigestedFile, type Manifest } from './manifest.js'
+import { percentText } from '../../sys/percent.js'
 
 /** Where the files of a package are: members of an archive, or files beside the description. */
 export interface PackageFiles {
@@ -68,7 +69,7 @@ function* verifyFile(files: PackageFiles, envelope: Envelope, manifest: Manifest
   const opened = [...files.digested(envelope)]
   try {
     const isWanted = ({ name }: DigestedFile): boolean =>
-      name === file || name === decoded(file) || (name.startsWith(`${file}.`) && /\.\d{9}$/.test(name))
+      name === file || name === percentText(file) || (name.startsWith(`${file}.`) && /\.\d{9}$/.test(name))
     yield* checkDigests(manifest, opened.filter(isWanted))
   } finally {
     for (const one of opened) one[Symbol.dispose]?.()
@@ -85,14 +86,5 @@ function* sizeFindings({ files }: Envelope, opened: readonly DigestedFile[]): Ge
       structure: `file ${JSON.stringify(href)}`,
       message: `the description says that it has ${size} bytes, and it has ${source.capacity}`,
     }
-  }
-}
-
-/** A name with its percent signs resolved; as it stands where they are none of such. */
-export function decoded(href: string): string {
-  try {
-    return decodeURIComponent(href)
-  } catch {
-    return href
   }
 }

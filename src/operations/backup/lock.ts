@@ -5,6 +5,7 @@ import { inFolder } from '../../sys/host-path.js'
 import { startTimeOf } from '../../sys/processes.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { hostname, ownPid } from '../../sys/self.js'
+import { textOfFile } from '../../sys/readable.js'
 
 /** Who has a set: enough to know that it is gone. */
 interface Holder {
@@ -127,12 +128,8 @@ function holderIn(path: HostPath): Holder | undefined {
 }
 
 function bootId(): string {
-  try {
-    return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  } catch {
-    // Not this system's.
-    return ''
-  }
+  // Linux alone has one.
+  return (textOfFile('/proc/sys/kernel/random/boot_id') ?? '').trim()
 }
 
 /**

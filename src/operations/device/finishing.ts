@@ -4,6 +4,7 @@ import type { ByteStore, Note } from '../../block/types.js'
 import type { Disk, DiskPlatform, DiskPartition } from '../../device/types.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { syscalls } from '../../sys/syscalls.js'
+import { textOfFile } from '../../sys/readable.js'
 import type { Step } from '../transfer/step.js'
 import type { DeviceTarget } from './argument.js'
 import type { DeviceContent } from './content.js'
@@ -109,12 +110,8 @@ function rereadNow(path: string): boolean {
 }
 
 function scansPartitions(disk: Disk): boolean {
-  try {
-    return fs.readFileSync(`/sys/block/${disk.name}/loop/partscan`, 'utf8').trim() === '1'
-  } catch {
-    // An older kernel: asking costs nothing.
-    return true
-  }
+  // An older kernel does not say: asking costs nothing.
+  return (textOfFile(`/sys/block/${disk.name}/loop/partscan`) ?? '1').trim() === '1'
 }
 
 function firstLine({ stderr, stdout, code }: CommandResult): string {

@@ -3,11 +3,11 @@ import { deviceNumberText } from '../../binary/device-number.js'
 import type { Note } from '../../block/types.js'
 import { hasWriter } from '../../device/file-lookup.js'
 import { mountOf, parseMounts, type Mount } from '../../device/mounts.js'
-import { procText } from '../../device/place.js'
-import { attribute, attributePath, listing } from '../../device/sysfs.js'
+import { attribute, attributePath } from '../../device/sysfs.js'
 import { printable, type HostPath } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
 import { syscalls } from '../../sys/syscalls.js'
+import { namesInFolder, textOfFile } from '../../sys/readable.js'
 
 // Every command that reads loads this: who holds bytes in all other ways is asked by commands that write (guard.ts).
 
@@ -45,11 +45,11 @@ interface AttachedLoop {
 
 /** The loop devices that are attached to files, found by their paths: no device is opened for it. */
 function attachedLoops(): readonly AttachedLoop[] {
-  const attached = listing('/sys/block').flatMap((name) => {
+  const attached = namesInFolder('/sys/block').flatMap((name) => {
     const path = name.startsWith('loop') ? attributePath(`/sys/block/${name}`, 'loop/backing_file') : undefined
     return path === undefined ? [] : [{ name, path }]
   })
-  const mounts = attached.length === 0 ? [] : parseMounts(procText('/proc/self/mountinfo'))
+  const mounts = attached.length === 0 ? [] : parseMounts(textOfFile('/proc/self/mountinfo') ?? '')
   return attached.map(({ name, path }) => {
     let stat: ReturnType<typeof identity> | 'not asked' = 'not asked'
     return {
@@ -88,9 +88,9 @@ function identity(path: HostPath): { readonly dev: bigint; readonly ino: bigint 
 /** Where a filesystem on a loop device, or on a partition of it, is mounted for writing. */
 function writtenAt(loop: string): string[] {
   const folder = `/sys/block/${loop}`
-  const parts = listing(folder).filter((name) => name.startsWith(loop))
+  const parts = namesInFolder(folder).filter((name) => name.startsWith(loop))
   const numbers = [folder, ...parts.map((name) => `${folder}/${name}`)].map((each) => attribute(each, 'dev'))
-  return parseMounts(procText('/proc/self/mountinfo'))
+  return parseMounts(textOfFile('/proc/self/mountinfo') ?? '')
     .filter(({ deviceNumber, readOnly }) => !readOnly && numbers.includes(deviceNumber))
     .map(({ point }) => point)
 }

@@ -1,5 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
+import { namesInFolder, textOfFile } from '../../sys/readable.js'
 
 /** Who keeps a folder from being unmounted. */
 export interface FolderHolder {
@@ -16,18 +17,18 @@ export interface FolderHolder {
  */
 export function holdersOf(point: string): readonly FolderHolder[] {
   const inside = (path: string): boolean => path === point || path.startsWith(`${point}/`)
-  const processes = list('/proc')
+  const processes = namesInFolder('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name): FolderHolder[] => {
       const folder = inFolder('/proc', name)
       const used = [
         ...['cwd', 'root', 'exe'].map((each) => inFolder(folder, each)),
-        ...list(inFolder(folder, 'fd')).map((each) => inFolder(inFolder(folder, 'fd'), each)),
+        ...namesInFolder(inFolder(folder, 'fd')).map((each) => inFolder(inFolder(folder, 'fd'), each)),
       ]
       const path = used.flatMap((each) => link(each) ?? []).find(inside)
       return path === undefined ? [] : [{ pid: Number(name), name: text(inFolder(folder, 'comm')), path }]
     })
-  const loops = list('/sys/block')
+  const loops = namesInFolder('/sys/block')
     .filter((name) => name.startsWith('loop'))
     .flatMap((name): FolderHolder[] => {
       const path = text(`/sys/block/${name}/loop/backing_file`)
@@ -36,27 +37,15 @@ export function holdersOf(point: string): readonly FolderHolder[] {
   return [...processes, ...loops]
 }
 
-function list(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder)
-  } catch {
-    // Ended meanwhile, or another user's.
-    return []
-  }
-}
-
 function link(path: string): string | undefined {
   try {
     return fs.readlinkSync(path)
   } catch {
+    // Ended or closed meanwhile, or another user's.
     return undefined
   }
 }
 
 function text(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8').trim()
-  } catch {
-    return ''
-  }
+  return (textOfFile(path) ?? '').trim()
 }

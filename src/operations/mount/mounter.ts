@@ -31,7 +31,7 @@ export interface MounterOptions {
 }
 
 /** Whether the filesystem itself is mounted for reading only; what lies below may still take its journal's replay. */
-export const mountsReadOnly = (mode: MountMode): boolean => mode === 'read-only' || mode === 'throwaway'
+const mountsReadOnly = (mode: MountMode): boolean => mode === 'read-only' || mode === 'throwaway'
 
 /**
  * Mounts one file of the folder. @throws ImageError unsupported E_NO_FS_DRIVER; target E_MOUNT, E_LOOP.

@@ -9,6 +9,7 @@ import type { ServeAnswer, ServeRequest } from './messages.js'
 import { logPath, removeState } from './state.js'
 import { fromWire } from './wire.js'
 import { inFolder } from '../../sys/host-path.js'
+import { textOfFile } from '../../sys/readable.js'
 
 type Ready = Extract<ServeAnswer, { kind: 'ready' }>
 
@@ -94,10 +95,6 @@ function answerOf(child: ChildProcess, request: ServeRequest, { signal, onProgre
 }
 
 function lastWords(path: string): string {
-  try {
-    return fs.readFileSync(path, 'utf8').slice(-logShown).trim()
-  } catch {
-    // Removed by the server when it ended.
-    return ''
-  }
+  // The server removes it when it ends.
+  return (textOfFile(path) ?? '').slice(-logShown).trim()
 }

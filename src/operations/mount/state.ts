@@ -5,6 +5,7 @@ import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } 
 import type { MountSession } from './session.js'
 import { inFolder } from '../../sys/host-path.js'
 import { startTimeOf } from '../../sys/processes.js'
+import { namesInFolder } from '../../sys/readable.js'
 
 /** The end of a session's state file. */
 const extension = '.json'
@@ -78,21 +79,14 @@ export function removeState(folder: string, id: string): void {
  * left out.
  */
 export function runningSessions(): readonly MountSession[] {
-  const users = entries('/run/user').map((user) => `/run/user/${user}/vdisk`)
-  const temporary = entries(temporaryFolder())
+  const users = namesInFolder('/run/user').map((user) => `/run/user/${user}/vdisk`)
+  const temporary = namesInFolder(temporaryFolder())
     .filter((name) => /^vdisk-\d+$/.test(name))
     .map((name) => `${temporaryFolder()}/${name}`)
   const folders = new Set(['/run/vdisk', ...users, ...temporary, ...[chosenRuntimeFolder() ?? []].flat()])
-  return [...folders].flatMap((folder) => (entries(folder).length === 0 ? [] : readSessions(folder))).filter(isAlive)
-}
-
-function entries(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder)
-  } catch {
-    // Not there, or another user's.
-    return []
-  }
+  return [...folders]
+    .flatMap((folder) => (namesInFolder(folder).length === 0 ? [] : readSessions(folder)))
+    .filter(isAlive)
 }
 
 /** Every session that has a state file, oldest first. Files that are no such thing are left out. */

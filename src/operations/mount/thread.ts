@@ -14,7 +14,7 @@ export class ServingThread {
   readonly #worker: Worker
 
   constructor(request: OpenRequest, onTrouble: (message: string) => void, onProgress?: (progress: Progress) => void) {
-    this.#worker = new Worker(new URL('worker.js', import.meta.url), { workerData: request })
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: request })
     const opened = deferred<OpenedDisk>()
     const ended = deferred<ImageError | undefined>()
     this.opened = opened.promise

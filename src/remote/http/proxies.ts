@@ -1,5 +1,6 @@
 import { printable, usage } from '../../errors.js'
 import { keepSecret } from '../../sys/secrets.js'
+import { percentText } from '../../sys/percent.js'
 
 /** A server that requests are sent through. */
 export interface Proxy {
@@ -64,7 +65,7 @@ function parseProxy(name: string, text: string): Proxy {
   const { protocol, hostname, port, username, password } = url
   if (protocol !== 'http:' && protocol !== 'https:') throw wrong(`${printable(protocol)} proxies are not spoken to`)
   if (username !== '' || password !== '') keepSecret(text, `${protocol}//${url.host}`)
-  const pair = Buffer.from(`${plain(username)}:${plain(password)}`).toString('base64')
+  const pair = Buffer.from(`${percentText(username)}:${percentText(password)}`).toString('base64')
   return {
     isSecure: protocol === 'https:',
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
@@ -77,14 +78,6 @@ function parseProxy(name: string, text: string): Proxy {
 function portOf(text: string, port: string): number {
   const written = port === '' ? /:(\d+)\/?$/.exec(text)?.[1] : port
   return written === undefined ? usualPort : Number(written)
-}
-
-function plain(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
 
 /** A name stands for itself and all below it; so does one with a dot in front. */
