@@ -2,6 +2,7 @@ import type { ByteStore } from '../../block/types.js'
 import { corrupt, isImageError, printable, unsupported, type ImageError } from '../../errors.js'
 import { blockContent, firstBlock, readBlocks, type MetadataBlock } from './metadata.js'
 import { blockNames } from './structs.js'
+import { isJsonObject } from '../../binary/json-object.js'
 
 /** What a file says of its backup. Positions and lengths are bytes. */
 export interface Description {
@@ -190,13 +191,13 @@ class Reader {
   }
 
   #node(value: unknown, what: string): Node {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Node
+    if (isJsonObject(value)) return value
     throw this.#bad(`${what} is missing, or no object`)
   }
 
   #optional(node: Node, key: string): Node {
     const value = node[key]
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Node) : {}
+    return isJsonObject(value) ? value : {}
   }
 
   #list(node: Node, key: string): readonly unknown[] {

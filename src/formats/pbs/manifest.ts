@@ -2,6 +2,7 @@ import type { Fact } from '../../block/types.js'
 import { isImageError, printable } from '../../errors.js'
 import type { OpenContext } from '../driver.js'
 import { blobContent, encrypted } from './blob.js'
+import { isJsonObject } from '../../binary/json-object.js'
 
 const manifestName = 'index.json.blob'
 const longestManifest = 4 * 1024 * 1024
@@ -31,7 +32,7 @@ function readManifest(self: OpenContext['self']): Readonly<Record<string, unknow
     const bytes = new Uint8Array(store.size)
     store.read(0, bytes)
     const value = JSON.parse(Buffer.from(blobContent(bytes, store.name, longestManifest)).toString('utf8')) as unknown
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+    return isJsonObject(value) ? value : undefined
   } catch (error) {
     if (isImageError(error) || error instanceof SyntaxError) return undefined
     throw error

@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
 import { splitWords } from '../../sys/shell-word.js'
+import { isJsonObject } from '../../binary/json-object.js'
 
 /** One line of a batch: a vdisk command. */
 export interface Job {
@@ -59,10 +60,7 @@ const howToWrite = 'A job is a line such as: - convert a.vhdx a.qcow2 --verify'
 
 function jobOf(entry: unknown, index: number, folder: string): Job {
   const wrong = (what: string) => usage('E_JOBS', `job ${index + 1} ${what}`, { hint: howToWrite })
-  const { name, run } =
-    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
-      ? (entry as { readonly name?: unknown; readonly run?: unknown })
-      : { name: undefined, run: entry }
+  const { name, run } = isJsonObject(entry) ? entry : { run: entry }
   if (name !== undefined && typeof name !== 'string') throw wrong('has a name that is not text')
   const words = typeof run === 'string' ? splitWords(run) : run
   if (words === undefined) throw wrong('has a quote that is not closed')

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../binary/json-object.js'
 /** Longer texts are no names, serial numbers or sentences. */
 const longestText = 4096
 
@@ -102,8 +103,8 @@ export class JsonChecker {
 }
 
 function members(value: unknown, name: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${name} is no object`)
-  return value as Readonly<Record<string, unknown>>
+  if (!isJsonObject(value)) throw new Error(`${name} is no object`)
+  return value
 }
 
 function integer(value: unknown, name: string): number {

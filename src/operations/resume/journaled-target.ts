@@ -9,6 +9,7 @@ import { recordDifference, sourceDifference, type SourceFacts } from './facts.js
 import type { JournalFile } from './journal-file.js'
 import { ItemWriter, JournalFault } from './journal-items.js'
 import { replay, SourceFault, type JournaledStore } from './replay.js'
+import { isJsonObject } from '../../binary/json-object.js'
 
 /** What a journal says of the run that began it. All of it decides the bytes of the target. */
 export interface JournalFacts {
@@ -266,20 +267,19 @@ async function flushed(store: JournaledStore): Promise<void> {
 /** Facts that are all there. */
 export function factsOf(value: unknown): JournalFacts | undefined {
   const facts = value as Partial<JournalFacts> | undefined
-  const isRecord = (given: unknown): boolean => typeof given === 'object' && given !== null && !Array.isArray(given)
-  if (!isRecord(facts) || facts?.schema !== 'vdisk.journal') return undefined
+  if (!isJsonObject(facts) || facts.schema !== 'vdisk.journal') return undefined
   const { id, target, version, identity, source, options } = facts
   const whole =
     typeof id === 'string' &&
     /^[0-9a-f]{8,16}$/.test(id) &&
     typeof target === 'string' &&
     typeof version === 'string' &&
-    isRecord(identity) &&
-    typeof identity?.uuid === 'string' &&
+    isJsonObject(identity) &&
+    typeof identity.uuid === 'string' &&
     Number.isSafeInteger(identity.time) &&
-    isRecord(source) &&
-    Array.isArray(source?.files) &&
-    source.files.every(isRecord) &&
-    isRecord(options)
+    isJsonObject(source) &&
+    Array.isArray(source.files) &&
+    source.files.every(isJsonObject) &&
+    isJsonObject(options)
   return whole ? (facts as JournalFacts) : undefined
 }

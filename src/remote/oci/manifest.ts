@@ -1,5 +1,6 @@
 import { corrupt, printable, unsupported, type Label } from '../../errors.js'
 import { isDigest } from './reference.js'
+import { isJsonObject } from '../../binary/json-object.js'
 
 /** What a registry is asked for: manifests of an image, and lists of several (OCI Image 1.1, and docker's before). */
 export const manifestTypes = [
@@ -47,7 +48,7 @@ export function parseOciManifest(bytes: Uint8Array, label: Label): OciManifest {
   } catch {
     throw wrong('it is no JSON')
   }
-  if (!isRecord(value)) throw wrong('it is no object')
+  if (!isJsonObject(value)) throw wrong('it is no object')
   if (value['schemaVersion'] === 1)
     throw unsupported('E_UNSUPPORTED_FORMAT', `${label} has a manifest of docker's first kind, which is not read`, {
       hint: 'Copy it with skopeo, which can make an OCI image of it.',
@@ -57,7 +58,7 @@ export function parseOciManifest(bytes: Uint8Array, label: Label): OciManifest {
   if (Array.isArray(manifests)) {
     const entries = listed(manifests, wrong).map((entry) => ({
       ...descriptorOf(entry, wrong),
-      platform: isRecord(entry) ? platformOf(entry['platform']) : undefined,
+      platform: isJsonObject(entry) ? platformOf(entry['platform']) : undefined,
     }))
     return { kind: 'index', entries }
   }
@@ -75,7 +76,7 @@ function listed(values: readonly unknown[], wrong: (why: string) => Error): read
 }
 
 function descriptorOf(value: unknown, wrong: (why: string) => Error): BlobDescriptor {
-  if (!isRecord(value)) throw wrong('what it names is no object')
+  if (!isJsonObject(value)) throw wrong('what it names is no object')
   const { mediaType, digest, size, urls, annotations } = value
   if (typeof digest !== 'string' || !isDigest(digest))
     throw wrong(`${printable(typeof digest === 'string' ? digest.slice(0, 100) : 'what it names')} is no digest`)
@@ -91,19 +92,15 @@ function descriptorOf(value: unknown, wrong: (why: string) => Error): BlobDescri
 }
 
 function textsIn(value: unknown): Record<string, string> {
-  if (!isRecord(value)) return {}
+  if (!isJsonObject(value)) return {}
   return Object.fromEntries(
     Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
   )
 }
 
 function platformOf(value: unknown): string | undefined {
-  if (!isRecord(value)) return undefined
+  if (!isJsonObject(value)) return undefined
   const { os, architecture, variant } = value
   if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return undefined
   return [os, architecture, ...(typeof variant === 'string' && variant !== '' ? [variant] : [])].join('/')
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
