@@ -67,6 +67,33 @@ const parentMapping = custom<ParentMapping>({
   parse: (text) => Promise.resolve(parseParentMapping(text)),
 })
 
+/** Flags of every command that opens an image with its chain. */
+export const chainFlags = {
+  'allow-reference': string({
+    helpValue: 'PATH',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: "a file outside the image's folder (or a folder of them) that images may name as parent or data file",
+  }),
+  search: string({
+    helpValue: 'DIR',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'a folder in which parents are looked for that are not where their children say',
+  }),
+  'parent-map': parentMapping({
+    multiple: true,
+    multipleNonGreedy: true,
+    summary:
+      'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part',
+  }),
+  'parent-format': string({
+    helpValue: 'FORMAT',
+    summary: 'format of parents whose children record none; auto takes what their content says',
+  }),
+  'allow-in-use': allowInUse(),
+}
+
 /** Flags of every command that opens an image. */
 export const openFlags = {
   from: string({ helpValue: 'FORMAT', summary: 'format of the source; found from its content when left out' }),
@@ -77,45 +104,17 @@ export const openFlags = {
     summary: 'an option for reading the source (see vdisk formats)',
   }),
   snapshot: string({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of the source' }),
-  ...chainFlags(),
+  ...chainFlags,
 }
 
 /** Flags of commands that work on an image as a whole, whichever of its disks is read. */
-export const imageFlags = { from: openFlags.from, 'from-option': openFlags['from-option'], ...chainFlags() }
+export const imageFlags = { from: openFlags.from, 'from-option': openFlags['from-option'], ...chainFlags }
 
 /** What those flags say. @throws ImageError usage E_OPTION */
 export function imageValues(
   flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined },
 ) {
   return { from: flags.from, fromOptions: optionValues(flags['from-option']), ...chainValues(flags) }
-}
-
-function chainFlags() {
-  return {
-    'allow-reference': string({
-      helpValue: 'PATH',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: "a file outside the image's folder (or a folder of them) that images may name as parent or data file",
-    }),
-    search: string({
-      helpValue: 'DIR',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'a folder in which parents are looked for that are not where their children say',
-    }),
-    'parent-map': parentMapping({
-      multiple: true,
-      multipleNonGreedy: true,
-      summary:
-        'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part',
-    }),
-    'parent-format': string({
-      helpValue: 'FORMAT',
-      summary: 'format of parents whose children record none; auto takes what their content says',
-    }),
-    'allow-in-use': allowInUse(),
-  }
 }
 
 /** The override of the guard against what else uses a file. */
@@ -136,7 +135,7 @@ interface ChainFlags {
   readonly 'parent-format': string | undefined
 }
 
-/** What the flags of `allowReferenceFlags` say, as options of an operation. */
+/** What the flags of `chainFlags` say, as options of an operation. */
 export function chainValues(flags: ChainFlags) {
   return {
     allowReferences: flags['allow-reference'],
@@ -179,8 +178,6 @@ export const writeFlags = {
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
 }
-
-export const allowReferenceFlags = chainFlags()
 
 /** Flags of check alone. */
 export const checkFlags = {

@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { allowReferenceFlags, chainValues, progressFlag, sizeArgument } from '../cli/flags.js'
+import { chainFlags, chainValues, progressFlag, sizeArgument } from '../cli/flags.js'
 import { createFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 
 export default class Create extends BaseCommand {
@@ -24,7 +24,7 @@ export default class Create extends BaseCommand {
     }),
   }
   static override usage = '<%= command.id %> TARGET [SIZE] [FLAGS]'
-  static override flags = { ...createFlags, ...platformFlag, ...allowReferenceFlags, ...progressFlag }
+  static override flags = { ...createFlags, ...platformFlag, ...chainFlags, ...progressFlag }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Create)
