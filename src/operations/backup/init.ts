@@ -12,7 +12,7 @@ import { refuseAddress } from '../transfer/target.js'
 import { targetFormat } from '../transfer/layout.js'
 import { holdingSet } from './lock.js'
 import { flushFolder } from './set.js'
-import { writeSettings, type SetSettings } from './settings.js'
+import { setFormats, writeSettings, type SetSettings } from './settings.js'
 
 export interface InitOptions extends Omit<SetSettings, 'source' | 'usedOnly' | 'dropSwap' | 'format'> {
   readonly registry?: Registry
@@ -37,9 +37,10 @@ export interface InitResult {
  */
 export async function initSet(set: string, disk: string, options: InitOptions = {}): Promise<InitResult> {
   const platform = options.platform ?? thisMachine()
-  const format = options.format ?? 'qcow2'
-  if (format !== 'qcow2' && format !== 'vhdx')
-    throw usage('E_SET_FORMAT', `a backup set has images of qcow2 or vhdx, not ${printable(format)}`, {
+  const { format: wanted = 'qcow2' } = options
+  const format = setFormats.find((each) => each === wanted)
+  if (format === undefined)
+    throw usage('E_SET_FORMAT', `a backup set has images of ${setFormats.join(' or ')}, not ${printable(wanted)}`, {
       hint: 'Those two can have children, and take points away with a rename that a power cut does not split.',
     })
   const { compress } = options

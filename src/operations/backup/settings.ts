@@ -17,11 +17,14 @@ export interface Policy {
   readonly keepMonthly?: number
 }
 
+/** Formats of the images: those whose children a power cut cannot split when points are taken away. */
+export const setFormats = ['qcow2', 'vhdx'] as const
+
 /** What a backup set is made of, and how. */
 export interface SetSettings extends Policy {
   /** The disk or partition. */
   readonly source: RecordedSource
-  readonly format: 'qcow2' | 'vhdx'
+  readonly format: (typeof setFormats)[number]
   /** `zstd:3`; only of qcow2. */
   readonly compress?: string
   readonly usedOnly: boolean
@@ -73,7 +76,7 @@ function parseSettings(text: string): SetSettings {
     throw new Error(`it has version ${top.integer('schemaVersion')}; this vdisk knows version ${schemaVersion}`)
   return {
     source: recordedSourceOf(top.object('source')),
-    format: top.choice('format', ['qcow2', 'vhdx']),
+    format: top.choice('format', setFormats),
     ...top.optionalTexts(['compress']),
     usedOnly: top.boolean('usedOnly'),
     dropSwap: top.boolean('dropSwap'),

@@ -5,6 +5,7 @@ import type { OptionValues } from '../../formats/driver.js'
 import type { Registry } from '../../formats/registry.js'
 import { namedPlatform, type Platform, type PlatformFormat } from '../../platforms/index.js'
 import { extensionOf } from '../../sys/host-path.js'
+import { isAppliance } from './appliance.js'
 
 /** What a user asked for beside a platform. */
 export interface ChoiceRequest {
@@ -42,8 +43,7 @@ export function choosePlatform(registry: Registry, id: string, request: ChoiceRe
   if (request.parent !== undefined && !platform.parents)
     throw contradicted(platform, '--parent', 'it takes no image that needs another one', 'Leave out --parent.')
   checkSize(platform, request.size)
-  const appliance =
-    request.packs && (request.to === undefined ? /\.ova$/i.test(request.path ?? '') : request.to === 'ova')
+  const appliance = request.packs && isAppliance(request.to, request.path)
   if (appliance) return applianceChoice(platform, request)
   if (packed) refuseName(platform, packing, request.path)
   const format = formatOf(registry, platform, packed ? undefined : innerName(request.path), request.to)

@@ -1,13 +1,9 @@
+import { isAppliance } from '../platform/appliance.js'
 import { PackedStream } from './packed-stream.js'
 import type { Output } from './sink.js'
 import type { FilePacking } from './sink-compressed.js'
 import { OvaStreamOutput, type ApplianceOptions } from './sink-ova.js'
 import { StreamOutput, type OutputStream } from './sink-stream.js'
-
-/** Whether an OVA is to be made: as the format says, or else the target's name. */
-export function isAppliance(to: string | undefined, name: string | undefined): boolean {
-  return to === undefined ? /\.ova$/i.test(name ?? '') : to === 'ova'
-}
 
 /** What puts an image into a stream: as it is, packed, or in an OVA. @param name of the target, where it has one. */
 export function streamOutput(

@@ -2,6 +2,7 @@ import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import type { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
+import { isAppliance } from '../platform/appliance.js'
 import type { FileSession } from '../resume/file-session.js'
 import { targetFormat, type TargetFormat } from './layout.js'
 import type { Output } from './sink.js'
@@ -11,7 +12,7 @@ import { FileOutput } from './sink-file.js'
 import { OvaOutput } from './sink-ova.js'
 import type { OutputStream } from './sink-stream.js'
 import { UploadOutput, type UploadOptions } from './sink-upload.js'
-import { isAppliance, streamOutput } from './stream-output.js'
+import { streamOutput } from './stream-output.js'
 
 /**
  * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), the address of an object of
