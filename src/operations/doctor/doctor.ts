@@ -19,15 +19,8 @@ import { Guest, volumeOf, type GuestVolume } from './guest.js'
 import { checkCommandLine, checkSetup } from './guest-setup.js'
 import { checkStartedKernel } from './kernels.js'
 import { shellWord } from '../../sys/shell-word.js'
-import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
-import {
-  DoctorReport,
-  mendPartOf,
-  type DoctorFinding,
-  type DoctorVerdict,
-  type MendPart,
-  type NotLooked,
-} from './report.js'
+import { guestMends, type GuestMends } from './mending/plan.js'
+import { DoctorReport, type DoctorFinding, type DoctorVerdict, type MendPart, type NotLooked } from './report.js'
 import { checkSecureBoot } from './secure-boot.js'
 import { installedKernels, startedKernel } from './started-kernel.js'
 import { checkWindows } from './windows/check.js'
@@ -101,16 +94,15 @@ const mendFlags: Readonly<Record<MendPart, string>> = { configuration: '--mend',
 export interface Diagnosis {
   readonly result: DoctorResult
   readonly volumes: readonly GuestVolume[]
-  readonly plan: GuestMendPlan
+  readonly mends: GuestMends
 }
 
-/** The same of an image that is open, and was examined. @param parts what the plan is to mend. */
+/** The same of an image that is open, and was examined. */
 export async function diagnose(
   opened: OpenedImage,
   disk: InspectResult,
   volumes: readonly Volume[],
   platform: Platform | undefined,
-  parts: readonly MendPart[] = mendParts,
 ): Promise<Diagnosis> {
   const report = new DoctorReport()
   const logical = logicalGuestVolumes(opened, report)
@@ -123,11 +115,9 @@ export async function diagnose(
   await checkLinux(open, disk, windows !== undefined, platform, report)
   for (const each of open)
     for (const { message } of each.files.problems) report.skip(`${placeText(each)}: a file or folder`, message, true)
-  const mendable = opened.part === undefined ? report : new DoctorReport()
-  const all = planGuestMend(opened, open, mendable, mendParts)
-  const plan = parts.length === mendParts.length ? all : planGuestMend(opened, open, mendable, parts)
-  const command = mendCommand(disk.image.path, platform, report, all)
-  const findings = report.sorted.map((finding) => withRemedy(finding, all, command))
+  const mends = guestMends(opened, open, opened.part === undefined ? report : new DoctorReport())
+  const command = mendCommand(disk.image.path, platform, mends)
+  const findings = report.sorted.map((finding) => withRemedy(finding, mends, command))
   const result = {
     image: disk.image,
     platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
@@ -139,24 +129,19 @@ export async function diagnose(
     looked: report.looked,
     notLooked: report.notLooked,
   }
-  return { result, volumes: open, plan }
+  return { result, volumes: open, mends }
 }
 
 /** The command that mends all that can be mended. */
-function mendCommand(
-  path: string,
-  platform: Platform | undefined,
-  { edits }: DoctorReport,
-  { mended }: GuestMendPlan,
-): string {
-  const parts = new Set([...mended.keys()].map((finding) => mendPartOf(edits.get(finding) ?? [])))
+function mendCommand(path: string, platform: Platform | undefined, { mended }: GuestMends): string {
+  const parts = new Set([...mended.values()].map(({ part }) => part))
   const target = platform === undefined ? [] : ['--for', platform.id]
   const flags = mendParts.filter((part) => parts.has(part)).map((part) => mendFlags[part])
   return ['vdisk doctor', shellWord(path), ...target, ...flags, '--output MENDED'].join(' ')
 }
 
 /** What is mended here has a command; why something is not follows what is to be done in the guest. */
-function withRemedy(finding: DoctorFinding, { mended, refusals }: GuestMendPlan, command: string): DoctorFinding {
+function withRemedy(finding: DoctorFinding, { mended, refusals }: GuestMends, command: string): DoctorFinding {
   if (mended.has(finding)) return { ...finding, remedy: { kind: 'command', text: command } }
   const why = refusals.get(finding)
   if (why === undefined) return finding

@@ -2,6 +2,7 @@ import { Input } from '../../codec/stream/input.js'
 import { streamCodecFor } from '../../codec/stream/index.js'
 import { isImageError, type ImageError } from '../../errors.js'
 import { fillFromGuestFile, guestFileSize, type GuestFile } from './guest-file.js'
+import { isModuleFile, moduleNames } from './module-names.js'
 
 /** What an initramfs holds: names alone, never content. */
 export interface Initramfs {
@@ -231,16 +232,6 @@ class CpioWalk {
   }
 }
 
-/** The modules among the names of an archive or of modules.dep: `virtio_blk`. */
-export function moduleNames(names: Iterable<string>): Set<string> {
-  const found = new Set<string>()
-  for (const name of names) {
-    const [, base] = /([^/]+)\.ko(?:\.(?:gz|xz|zst))?$/.exec(name) ?? []
-    if (base !== undefined) found.add(base.replaceAll('-', '_'))
-  }
-  return found
-}
-
 /** The modules of one kernel, and which other kernels have some. */
 export function modulesOf(
   names: Iterable<string>,
@@ -249,8 +240,8 @@ export function modulesOf(
   const own: string[] = []
   const others = new Set<string>()
   for (const name of names) {
-    const [, folder] = /(?:^|\/)lib\/modules\/([^/]+)\/.*\.ko(?:\.(?:gz|xz|zst))?$/.exec(name) ?? []
-    if (folder === undefined) continue
+    const [, folder] = /(?:^|\/)lib\/modules\/([^/]+)\/./.exec(name) ?? []
+    if (folder === undefined || !isModuleFile(name)) continue
     if (version === undefined || folder === version) own.push(name)
     else others.add(folder)
   }

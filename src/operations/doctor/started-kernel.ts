@@ -2,8 +2,8 @@ import { byVersion } from './boot-words.js'
 import type { BootEntry } from './boot-menu.js'
 import type { Guest } from './guest.js'
 import type { GuestFile } from './guest-file.js'
-import { moduleNames } from './initramfs.js'
 import { kernelImage, type KernelImage } from './kernel-image.js'
+import { isModuleFile, moduleName, moduleNames } from './module-names.js'
 
 const longestList = 16 * 1048576
 
@@ -87,7 +87,8 @@ function listedModules(list: readonly string[] | undefined): Map<string, ListedM
       const colon = line.indexOf(':')
       const path = line.slice(0, Math.max(0, colon))
       const needs = line.slice(colon + 1).split(/\s+/)
-      return [...moduleNames([path])].map((name) => [name, { path, needs: needs.filter((one) => one !== '') }] as const)
+      if (!isModuleFile(path)) return []
+      return [[moduleName(path), { path, needs: needs.filter((one) => one !== '') }] as const]
     }),
   )
 }

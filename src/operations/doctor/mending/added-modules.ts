@@ -6,8 +6,9 @@ import type { GuestFile } from '../guest-file.js'
 import type { Initramfs } from '../initramfs.js'
 import type { FileEdit } from '../report.js'
 import { textLines, type ModuleFolder, type StartedKernel } from '../started-kernel.js'
-import { moduleLists, moduleName, softDependency, type SystemLists } from './module-lists.js'
+import { moduleLists, softDependency, type SystemLists } from './module-lists.js'
 import { newcArchive, type ArchiveEntry } from './newc-archive.js'
+import { isModuleFile, moduleName } from '../module-names.js'
 
 /** What is looked at to add modules to an initramfs. */
 export interface ModulesAsked {
@@ -89,7 +90,7 @@ function modulesPlace(names: ReadonlySet<string>, version: string): string {
 function presentModules(names: ReadonlySet<string>, folder: string): Map<string, string> {
   const present = new Map<string, string>()
   for (const name of names)
-    if (name.startsWith(`${folder}/`) && /\.ko(\.(gz|xz|zst))?$/.test(name))
+    if (name.startsWith(`${folder}/`) && isModuleFile(name))
       present.set(moduleName(name), name.slice(folder.length + 1))
   return present
 }

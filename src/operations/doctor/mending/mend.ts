@@ -12,7 +12,7 @@ import { placeText } from '../boot-menu.js'
 import { diagnose, type Diagnosis, type DoctorOptions, type DoctorResult } from '../doctor.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorFinding, MendPart } from '../report.js'
-import type { MendedFile, GuestMendPlan } from './plan.js'
+import { planGuestMend, type GuestMendPlan, type MendedFile } from './plan.js'
 
 export interface GuestMendOptions
   extends DoctorOptions, Omit<ConvertOptions, 'for' | 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
@@ -153,7 +153,8 @@ async function planned(
   opened: OpenedImage,
   asked: Asked,
 ): Promise<Pick<Made, 'before' | 'after' | 'plan'>> {
-  const { plan, result } = await lookAt(path, opened, asked)
+  const { mends, result } = await lookAt(path, opened, asked)
+  const plan = planGuestMend(opened, mends, asked.parts)
   const { result: after } =
     plan.groups.length === 0 ? { result } : await proven(path, patched(opened, plan), asked, plan)
   return { plan, before: result, after }
@@ -165,9 +166,9 @@ function patched(opened: OpenedImage, { groups }: GuestMendPlan): OpenedImage {
   return opened.composed(patchedSource(opened, groups.flat(), { sectorSize, capacity }))
 }
 
-async function lookAt(path: string, opened: OpenedImage, { platform, parts }: Asked): Promise<Diagnosis> {
+async function lookAt(path: string, opened: OpenedImage, { platform }: Asked): Promise<Diagnosis> {
   const { result, volumes } = examine(path, opened)
-  return await diagnose(opened, result, volumes, platform, parts)
+  return await diagnose(opened, result, volumes, platform)
 }
 
 /** Reads every file back that was mended; what was found before is gone. @throws ImageError mismatch E_VERIFY. */

@@ -1,5 +1,6 @@
 import type { ListedModule } from '../started-kernel.js'
 import { moduleIndex, normalAlias } from './module-index.js'
+import { moduleName } from '../module-names.js'
 
 /** The lists of a system's modules, as depmod wrote them, line by line. */
 export interface SystemLists {
@@ -12,14 +13,6 @@ export interface SystemLists {
 
 /** Of a module that the order does not name. */
 const lastPriority = 0x7fffffff
-
-/** The name of a module, from its path: `virtio_blk`. */
-export function moduleName(path: string): string {
-  return path
-    .replace(/^.*\//, '')
-    .replace(/\.ko(\.\w+)?$/, '')
-    .replaceAll('-', '_')
-}
 
 /**
  * The lists of the modules in an initramfs, which kmod looks drivers up in: those of the system, as far as they are

@@ -31,7 +31,16 @@ interface PlacedWrite {
   readonly bytes: Uint8Array
 }
 
-/** What mends a disk. */
+/** What can be mended on a disk, and how. */
+export interface GuestMends {
+  readonly files: readonly MendedFile[]
+  /** Findings that are gone then: the part that they belong to, and what becomes of what was found. */
+  readonly mended: ReadonlyMap<DoctorFinding, { readonly part: MendPart; readonly becomes: string }>
+  /** Why others are not mended. */
+  readonly refusals: ReadonlyMap<DoctorFinding, string>
+}
+
+/** What mends a disk, as far as that was asked for. */
 export interface GuestMendPlan {
   readonly files: readonly MendedFile[]
   /** Whole sectors of the disk, each group to be on the medium before the next. */
@@ -39,38 +48,37 @@ export interface GuestMendPlan {
   readonly ranges: readonly MendedRange[]
   /** Findings that are gone then, and what becomes of what was found. */
   readonly mended: ReadonlyMap<DoctorFinding, string>
-  /** Why others are not mended. */
-  readonly refusals: ReadonlyMap<DoctorFinding, string>
 }
 
-/**
- * Works out which findings can be mended, and what is to be written for that. Nothing is written.
- * @param parts what is to be mended; findings of others are left out.
- */
-export function planGuestMend(
-  disk: OpenedImage,
-  volumes: readonly GuestVolume[],
-  report: DoctorReport,
-  parts: readonly MendPart[],
-): GuestMendPlan {
+/** Works out which findings can be mended, and what each file is to hold then. Nothing is written. */
+export function guestMends(disk: OpenedImage, volumes: readonly GuestVolume[], report: DoctorReport): GuestMends {
   const places = new VolumePlaces(disk, volumes)
-  const mended = new Map<DoctorFinding, string>()
+  const mended = new Map<DoctorFinding, { readonly part: MendPart; readonly becomes: string }>()
   const refusals = new Map(report.refusals)
   let files: ReadonlyMap<string, MendedFile> = new Map()
   for (const finding of report.sorted) {
     const edits = report.edits.get(finding)
-    if (edits === undefined || !parts.includes(mendPartOf(edits))) continue
+    if (edits === undefined) continue
     try {
       const edited = editedFiles(files, edits, volumes)
       files = new Map([...files, ...[...edited].map(([key, file]) => [key, mendedFile(file, places)] as const)])
-      mended.set(finding, edits.find(({ becomes }) => becomes !== undefined)?.becomes ?? finding.wanted)
+      const becomes = edits.find((edit) => edit.becomes !== undefined)?.becomes ?? finding.wanted
+      mended.set(finding, { part: mendPartOf(edits), becomes })
     } catch (error) {
       if (!isImageError(error)) throw error
       refusals.set(finding, error.message)
     }
   }
-  const all = [...files.values()]
-  return { files: all, ...diskWrites(disk, all), mended, refusals }
+  return { files: [...files.values()], mended, refusals }
+}
+
+/** What is to be written on the disk to mend some parts of it; a file belongs to one. */
+export function planGuestMend(disk: OpenedImage, mends: GuestMends, parts: readonly MendPart[]): GuestMendPlan {
+  const files = mends.files.filter(({ edits }) => parts.includes(mendPartOf(edits)))
+  const mended = [...mends.mended].flatMap(([finding, { part, becomes }]) =>
+    parts.includes(part) ? [[finding, becomes] as const] : [],
+  )
+  return { files, ...diskWrites(disk, files), mended: new Map(mended) }
 }
 
 /** Two names of one file are one file. */
