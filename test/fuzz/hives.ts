@@ -1,5 +1,5 @@
 /** Hives and logs of the registry in the fuzzer: changed, and walked as far as they go. */
-import { BcdStore, mountedDevice, openHive, type HiveKey } from '../../src/registry/index.js'
+import { BcdStore, mountedDevice, openHive, type HiveKey } from '../../src/hive/index.js'
 import {
   dirty,
   dword,

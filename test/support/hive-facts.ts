@@ -1,6 +1,6 @@
 /** What is in a hive: by our reader, and by hivex. */
-import type { HiveBytes } from '../../src/registry/bytes.js'
-import { openHive, type Hive, type HiveKey } from '../../src/registry/index.js'
+import type { HiveBytes } from '../../src/hive/bytes.js'
+import { openHive, type Hive, type HiveKey } from '../../src/hive/index.js'
 import { run } from './tools.js'
 
 /** Bytes as the file of a hive. */

@@ -7,7 +7,7 @@ import {
   type BcdObject,
   type DiskPlace,
   type HivePatch,
-} from '../../../registry/index.js'
+} from '../../../hive/index.js'
 import type { InspectResult } from '../../inspect/inspect.js'
 import { placeText } from '../boot-menu.js'
 import type { GuestVolume } from '../guest.js'

@@ -1,5 +1,5 @@
 import type { DriverSet } from '../../../platforms/index.js'
-import { valueTypes, type HiveKey, type HivePatch } from '../../../registry/index.js'
+import { valueTypes, type HiveKey, type HivePatch } from '../../../hive/index.js'
 import type { WindowsGuest } from './guest.js'
 
 /** How a service starts (winnt.h, SERVICE_BOOT_START and on). */

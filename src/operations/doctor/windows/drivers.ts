@@ -1,5 +1,5 @@
 import type { DriverSet, Platform, WindowsNeeds } from '../../../platforms/index.js'
-import type { HiveKey } from '../../../registry/index.js'
+import type { HiveKey } from '../../../hive/index.js'
 import type { DoctorReport } from '../report.js'
 import { BootDrivers } from './driver-state.js'
 import type { WindowsGuest } from './guest.js'

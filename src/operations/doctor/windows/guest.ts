@@ -1,4 +1,4 @@
-import type { HiveKey } from '../../../registry/index.js'
+import type { HiveKey } from '../../../hive/index.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport } from '../report.js'
 import { attempt, openHiveFile, type HiveFile } from './hive-file.js'

@@ -1,5 +1,5 @@
 import { corrupt, isImageError } from '../../../errors.js'
-import { openHive, type Hive, type HiveBytes, type HivePatch, type HiveSpace } from '../../../registry/index.js'
+import { openHive, type Hive, type HiveBytes, type HivePatch, type HiveSpace } from '../../../hive/index.js'
 import type { VolumeFiles } from '../../files/volume-files.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport, FileEdit } from '../report.js'

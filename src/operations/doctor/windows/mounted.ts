@@ -6,7 +6,7 @@ import {
   type DiskPlace,
   type HivePatch,
   type HiveValue,
-} from '../../../registry/index.js'
+} from '../../../hive/index.js'
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'
 import { attempt, hiveEdits, hiveSpace, type HiveFile } from './hive-file.js'

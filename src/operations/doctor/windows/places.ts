@@ -1,4 +1,4 @@
-import { isSamePlace, type DiskPlace } from '../../../registry/index.js'
+import { isSamePlace, type DiskPlace } from '../../../hive/index.js'
 import type { InspectResult } from '../../inspect/inspect.js'
 import type { GuestVolume } from '../guest.js'
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { marvin32 } from '../../../src/binary/marvin32.js'
-import { baseChecksum } from '../../../src/registry/entries.js'
-import { openHive, type Hive, type HiveBytes, type HiveKey, type HiveValue } from '../../../src/registry/index.js'
+import { baseChecksum } from '../../../src/hive/entries.js'
+import { openHive, type Hive, type HiveBytes, type HiveKey, type HiveValue } from '../../../src/hive/index.js'
 import {
   dirty,
   dword,

@@ -1,8 +1,8 @@
 /** Values of hives that become longer or shorter, in the order in which it is written. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { stages } from '../../../src/registry/patch.js'
-import type { HivePatch } from '../../../src/registry/index.js'
+import { stages } from '../../../src/hive/patch.js'
+import type { HivePatch } from '../../../src/hive/index.js'
 import { dword, hiveBytes, type KeySpec, type ValueSpec } from '../../support/hive-bytes.js'
 import { openBytes } from '../../support/hive-facts.js'
 

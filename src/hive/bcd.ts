@@ -9,7 +9,7 @@ import type { HivePatch } from './patch.js'
 import type { HiveValue } from './value.js'
 
 /** Objects of boot stores that have an id of their own. */
-export const bcdObjects = { bootManager: '9dea862c-5cdd-4e70-acc1-f32b344d4795' } as const
+const bcdObjects = { bootManager: '9dea862c-5cdd-4e70-acc1-f32b344d4795' } as const
 
 /** Elements of objects (Microsoft's BcdLibraryElementTypes and its likes). */
 export const bcdElements = {
