@@ -18,7 +18,7 @@ export function parseUuid(text: string): Uint8Array | undefined {
 /**
  * Swaps between plain order and Microsoft's mixed order (first three groups little-endian): VHDX, GPT. Its own inverse.
  */
-export function swapGuid(bytes: Uint8Array): Uint8Array {
+function swapGuid(bytes: Uint8Array): Uint8Array {
   const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
   return Uint8Array.from(order, (index) => bytes[index] ?? 0)
 }

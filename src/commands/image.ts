@@ -165,8 +165,8 @@ export default class ImageDisk extends BaseCommand {
   }
 
   async #readsBadRanges(target: string): Promise<boolean> {
-    const { whatToGoOnWith } = await import('../operations/imaging/going-on.js')
+    const { whatToResume } = await import('../operations/imaging/resume-kind.js')
     const given = ofNewImages.filter((name) => this.hasFlag(name))
-    return whatToGoOnWith(target, given) === 'bad-ranges'
+    return whatToResume(target, given) === 'bad-ranges'
   }
 }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { adler32 } from '../../binary/adler32.js'
 import { viewOf } from '../../binary/integers.js'
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import { unsupported } from '../../errors.js'
 import { decodeLzopBlock, lzopBlockHeader, lzopFlags } from '../lzop.js'
 import type { Input } from './input.js'

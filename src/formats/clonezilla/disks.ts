@@ -38,7 +38,7 @@ export function disksOf(folder: BackupFolder): readonly SavedDisk[] {
 }
 
 /** `sda1` of `sda`, `nvme0n1p2` of `nvme0n1`; a disk is its own. */
-export function isPartitionOf(device: string, disk: string): boolean {
+function isPartitionOf(device: string, disk: string): boolean {
   return device === disk || (device.startsWith(disk) && /^p?\d+$/.test(device.slice(disk.length)))
 }
 

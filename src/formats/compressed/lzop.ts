@@ -1,5 +1,5 @@
 import { viewOf } from '../../binary/integers.js'
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import type { ByteStore } from '../../block/types.js'
 import { UnitList, UnitSource } from '../../block/unit-source.js'
 import type { Work } from '../../block/work.js'

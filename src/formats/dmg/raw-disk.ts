@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import { viewOf } from '../../binary/integers.js'
 
 const partitionMapAt = 512

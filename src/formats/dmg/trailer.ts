@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import { safeNumber } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'

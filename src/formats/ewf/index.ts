@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import type { ByteStore } from '../../block/types.js'
 import { ignoreChecksums, type DiskImage, type FormatDriver, type OpenContext } from '../driver.js'
 import { readAcquisition } from './acquisition.js'

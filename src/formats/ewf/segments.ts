@@ -5,7 +5,7 @@ import type { OpenContext } from '../driver.js'
 import { readSections1, readSections2, type SegmentSection } from './sections.js'
 import { findSegment, firstSegmentName } from './segment-names.js'
 import { fileHeader1, fileHeader2, signature1, signature2 } from './structs.js'
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 
 /** One file of a set. */
 export interface Segment {

@@ -1,4 +1,4 @@
-import { ascii, bytes, guid, struct, u16, u32, u64, u8, type StructValues } from '../../binary/struct.js'
+import { ascii, bytes, guid, struct, u16, u32, u64, u8 } from '../../binary/struct.js'
 
 /** EWF version 1 (.E01, .e01, .s01): little-endian throughout. Names as in libewf's description of the format. */
 
@@ -103,6 +103,3 @@ export const sectionTypes2: ReadonlyMap<number, string> = new Map([
   [0xd, 'next'],
   [0xf, 'done'],
 ])
-
-export type FileHeader1 = StructValues<typeof fileHeader1>
-export type Volume1 = StructValues<typeof volume1>

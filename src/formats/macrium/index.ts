@@ -1,4 +1,4 @@
-import { endsWith } from '../../binary/mark.js'
+import { endsWith } from '../../binary/begins-with.js'
 import type { FormatDriver } from '../driver.js'
 import { MacriumImage } from './reader.js'
 import { footerMark } from './structs.js'

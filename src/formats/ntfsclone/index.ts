@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import { codecFor } from '../../codec/registry.js'
 import type { FormatDriver } from '../driver.js'
 import { NtfscloneImage } from './reader.js'

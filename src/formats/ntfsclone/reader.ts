@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import { badField, headerBytes } from '../../block/header-bytes.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import type { FieldRow } from '../../binary/struct.js'
 import { badField, headerBytes } from '../../block/header-bytes.js'
 import type { ByteStore } from '../../block/types.js'

@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import type { FormatDriver } from '../driver.js'
 import { PartcloneImage } from './reader.js'
 import { magic } from './structs.js'

@@ -1,15 +1,4 @@
-import {
-  ascii,
-  bytes,
-  offset64,
-  struct,
-  u16,
-  u32,
-  u8,
-  type Endian,
-  type Struct,
-  type ValuesOf,
-} from '../../binary/struct.js'
+import { ascii, offset64, struct, u16, u32, u8, type Endian, type Struct } from '../../binary/struct.js'
 
 export const magic = 'partclone-image'
 export const versions = { one: '0001', two: '0002' } as const
@@ -39,8 +28,6 @@ const fieldsOfTwo = {
   checksum: u32(106, 'hex'),
 }
 
-export type HeaderTwo = ValuesOf<typeof fieldsOfTwo>
-
 /** Version 2 (partclone 0.3.0 and later), packed, in the byte order of the machine that wrote it. */
 export function headerTwo(order: Endian): Struct<typeof fieldsOfTwo> {
   return struct(order, 110, fieldsOfTwo)
@@ -61,7 +48,6 @@ export const headerOne = struct('little', 64, {
 export const bitmapOfOne = 4160
 
 /** What follows a bitmap of a byte a block. */
-export const bitmapEnd = struct('little', 8, { mark: bytes(0, 8) })
 export const bitmapMark = 'BiTmAgIc'
 
 /** How the stored blocks are listed. */

@@ -1,4 +1,4 @@
-import { beginsWith } from '../../binary/mark.js'
+import { beginsWith } from '../../binary/begins-with.js'
 import type { Note } from '../../block/types.js'
 import type { WrapperDriver } from '../driver.js'
 import { NumberedPlaces } from '../../binary/numbered-places.js'

@@ -16,7 +16,7 @@ import { imageRecordPath } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
 
 /** A small file that belongs to an object of another computer, beside it. */
-export class SmallFile {
+class SmallFile {
   readonly #target: UploadTarget
   #standing: StandingObject | undefined
 

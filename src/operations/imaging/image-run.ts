@@ -14,7 +14,7 @@ import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sin
 import type { Step } from '../transfer/step.js'
 import { BlocksWriter, blocksPath } from './blocks-file.js'
 import { CarriedDigests } from './carried-digests.js'
-import { badBytes } from './gaps.js'
+import { badBytes } from './bad-ranges.js'
 import { HeldSource, when, type HeldSourceOptions } from './held-source.js'
 import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'

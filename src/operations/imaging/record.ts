@@ -125,7 +125,7 @@ export function imageRecordPath(imagePath: string): string {
 }
 
 /** A record or map says about a disk what only those may know who may read its image. */
-export function modeOfImage(imagePath: string): number {
+function modeOfImage(imagePath: string): number {
   const stat = fs.statSync(imagePath, { throwIfNoEntry: false })
   return stat === undefined ? 0o600 : stat.mode % 0o1000
 }

@@ -21,7 +21,7 @@ import {
   type RecordedSource,
 } from './record.js'
 import { blocksPath } from './blocks-file.js'
-import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './gaps.js'
+import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './bad-ranges.js'
 import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom, recordedSource } from '../device/origin.js'

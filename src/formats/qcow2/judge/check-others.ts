@@ -88,7 +88,7 @@ export function* checkHeader({ header }: ImageParts): Generator<Finding> {
 /**
  * Whether the bitmaps are those of the disk as it is: a program that did not know them has changed the image otherwise.
  */
-export function bitmapsAreCurrent({ header }: ImageParts): boolean {
+function bitmapsAreCurrent({ header }: ImageParts): boolean {
   return hasBit(header.autoclearFeatures, autoclear.bitmaps)
 }
 

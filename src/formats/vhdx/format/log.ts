@@ -127,7 +127,7 @@ function sectorFits(bytes: Uint8Array, at: number, sequenceNumber: bigint): bool
 }
 
 /** The newest complete sequence, its entries from tail to head, or undefined when there is none (MS-VHDX 2.3.2). */
-export function findActiveSequence(log: Log): readonly LogEntry[] | undefined {
+function findActiveSequence(log: Log): readonly LogEntry[] | undefined {
   let candidate: readonly LogEntry[] | undefined
   let newest = 0n
   for (let start = 0; start < log.length;) {

@@ -12,7 +12,7 @@ import { parentReferenceOf } from '../format/parent-locator.js'
 import { SectorBitmaps } from './sector-bitmaps.js'
 
 /** One VHDX layer, open for reading. A dirty log is replayed in memory; the file is never touched. */
-export class VhdxImage implements DiskImage {
+class VhdxImage implements DiskImage {
   readonly format = 'vhdx'
   readonly subformat: 'fixed' | 'dynamic' | 'differencing'
   readonly notes: readonly Note[]

@@ -23,7 +23,7 @@ import { LiveSparse } from './live-sparse.js'
 import { contentId, longestSplitExtent } from './options.js'
 
 /** A VMDK open for changes, of however many files. */
-export class WritableVmdk implements WritableImage {
+class WritableVmdk implements WritableImage {
   readonly format = 'vmdk'
   readonly sectorSize = 512
   readonly subformat: string

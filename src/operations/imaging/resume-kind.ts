@@ -3,11 +3,11 @@ import fs from '../../sys/host-fs.js'
 import { hasJournal } from '../resume/file-session.js'
 
 /**
- * What going on with an image means: the ranges that could not be read, where the image is there; else the image that
+ * What resuming an image means: the ranges that could not be read, where the image is there; else the image that
  * is not finished, or a new one. @param given names of flags that say what a new image is to be.
  * @throws ImageError usage E_RESUME for those where the image is there.
  */
-export function whatToGoOnWith(target: string, given: readonly string[]): 'bad-ranges' | 'image' {
+export function whatToResume(target: string, given: readonly string[]): 'bad-ranges' | 'image' {
   if (!fs.existsSync(target) || hasJournal(target)) return 'image'
   const [flag] = given
   if (flag === undefined) return 'bad-ranges'
