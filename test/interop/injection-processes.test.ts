@@ -10,7 +10,7 @@ import { openExposed } from '../../src/operations/serve/exposed-disk.js'
 import { root, vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
-import { mountingMissing, mountsBelow, serversOf } from '../support/mounted.js'
+import { mountingMissing, takeAway } from '../support/mounted.js'
 import { run } from '../support/tools.js'
 import { Traced, tracingMissing, type Injection } from '../support/traced.js'
 
@@ -424,17 +424,6 @@ function judgeDevice(now: Buffer, before: Buffer | undefined, end: Buffer | unde
   assert.ok(before !== undefined && end !== undefined)
   const partly = (bytes: Buffer): boolean => now.subarray(0, 4096).equals(bytes.subarray(0, 4096))
   assert.ok(now.equals(before) || now.equals(end) || edge(now) || partly(before), `the device is in part: ${says}`)
-}
-
-function takeAway(folder: string): void {
-  for (const point of mountsBelow(folder)) spawnSync('umount', ['--lazy', point])
-  for (const pid of serversOf(join(folder, 'runtime'))) {
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // It ended meanwhile.
-    }
-  }
 }
 
 /** Places among so many: all, or some with the first and the last. */

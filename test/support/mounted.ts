@@ -101,7 +101,8 @@ function loopsOf(runtime: string): string[] {
     .filter((line) => line.includes(runtime))
 }
 
-function takeAway(folder: string): void {
+/** Ends what a failed test has left mounted, served or attached in a folder. */
+export function takeAway(folder: string): void {
   for (const point of mountsBelow(folder)) spawnSync('umount', ['-l', point])
   for (const pid of serversOf(join(folder, 'runtime'))) {
     try {
