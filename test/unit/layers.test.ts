@@ -80,7 +80,7 @@ test('a format of many files has four rooms, and their imports only point one wa
       if (other[2] === '' || rooms.indexOf(other[1] ?? '') > rooms.indexOf(room)) wrong.push(`${name} → ${path}`)
     }
   }
-  for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi']) {
+  for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi', 'vmdk']) {
     const loose = files.filter((name) => new RegExp(`^formats/${format}/[^/]+$`).test(name))
     assert.deepEqual(loose, [`formats/${format}/index.ts`])
   }
@@ -124,4 +124,27 @@ test('operations and below do not print, end the process, or ask which system th
 test('no file is longer than 500 lines', () => {
   const long = files.filter((name) => fs.readFileSync(join(source, name), 'utf8').split('\n').length > 501)
   assert.deepEqual(long, [])
+})
+
+test('an arrow that is allowed is there, and the table in docs/architecture.md is the same', async () => {
+  const { layers } = (await import(pathToFileURL(join(root, 'scripts/layers.js')).href)) as {
+    layers: Record<string, string[]>
+  }
+  const drawn = Object.fromEntries(
+    Object.keys(layers).map((layer) => {
+      const own = [...graph].filter(([name]) => layerOf(name) === layer)
+      const imported = new Set(own.flatMap(([, imports]) => imports.map(({ path }) => layerOf(path))))
+      return [layer, (layers[layer] ?? []).filter((other) => imported.has(other)).sort()]
+    }),
+  )
+  const page = fs.readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+  const table = page.slice(page.indexOf('| folder |'), page.indexOf('`errors.ts` is for all.'))
+  const shown = Object.fromEntries(
+    [...table.matchAll(/^\| `(\w+)` \|.*\| ([^|]*) \|$/gm)].map(([, layer = '', may = '']) => [
+      layer,
+      may === 'nothing' ? [] : [...may.replace(/ \([^)]*\)/g, '').split(', ')].sort(),
+    ]),
+  )
+  const allowed = Object.fromEntries(Object.entries(layers).map(([layer, others]) => [layer, [...others].sort()]))
+  assert.deepEqual([drawn, shown], [allowed, allowed])
 })
