@@ -1,4 +1,5 @@
-// Runs the compiled tests with Node's own test runner: all of them, or the folders of test/ named on the command line.
+// Runs the compiled tests with Node's own test runner: all of them, or the folders and tests of test/ that are named
+// on the command line: unit/codec, e2e/hints.
 // Where VDISK_ALL_TESTS is set a skipped test is a failure, and a warning of Node's own is one: a second reporter notes
 // both.
 import { spawnSync } from 'node:child_process'
@@ -8,14 +9,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const folders = process.argv.length > 2 ? process.argv.slice(2) : ['.']
-const files = folders.flatMap((folder) => {
-  const sources = join(root, 'test', folder)
-  if (!existsSync(sources)) throw new Error(`no such test folder: ${sources}`)
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['.']
+const files = wanted.flatMap((name) => {
+  const sources = join(root, 'test', name)
+  if (existsSync(`${sources}.test.ts`)) return [join(root, 'dist', 'test', `${name}.test.js`)]
+  if (!existsSync(sources)) throw new Error(`no such test or folder of tests: ${sources}`)
   // The list comes from the sources, so that a stale compiled test is never run.
   return readdirSync(sources, { recursive: true })
-    .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join(root, 'dist', 'test', folder, name.replace(/\.ts$/, '.js')))
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => join(root, 'dist', 'test', name, file.replace(/\.ts$/, '.js')))
 })
 if (files.length === 0) throw new Error('no tests found')
 const bundled = spawnSync(process.execPath, [join(root, 'scripts/bundle.js'), '--stale'], { stdio: 'inherit' })

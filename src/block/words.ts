@@ -24,7 +24,7 @@ const wordsPerPiece = 16384
 /** 256 pieces of 64 KiB: the words of four million blocks, and never more than 16 MiB. */
 const keptPieces = 256
 /** How many words one call looks at for a run: answers stay quick, longer runs take more calls. */
-export const mostWalkedWords = 65536
+const mostWalkedWords = 65536
 const sectorLength = 512
 const wordsPerSector = sectorLength / 4
 

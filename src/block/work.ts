@@ -28,7 +28,7 @@ export interface WorkOptions<Found extends object = never> {
 const longestTurn = 40
 
 /** Whether a step says how far the work is, and is not something that it found. */
-export function isProgress(step: object): step is WorkProgress {
+function isProgress(step: object): step is WorkProgress {
   return 'done' in step && 'total' in step
 }
 

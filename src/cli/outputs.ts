@@ -19,7 +19,7 @@ type StandardName = keyof typeof descriptors
  * Node loads its modules for streams and sockets when either stream is first used, which takes milliseconds. Here that
  * happens only when something is written to a pipe or a terminal, or wanted of a file besides writing to it.
  */
-export class Outputs {
+class Outputs {
   #failure: ImageError | undefined
   /** Set when standard error takes nothing: nobody can be informed, only the exit code is left. */
   #mute = false

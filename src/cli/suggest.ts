@@ -51,7 +51,7 @@ const otherWords: Readonly<Record<string, string>> = {
 }
 
 /** Single characters to insert, delete, replace or swap to get from one word to the other. */
-export function editDistance(from: string, to: string): number {
+function editDistance(from: string, to: string): number {
   let older: number[] = []
   let last = Array.from({ length: to.length + 1 }, (_, column) => column)
   for (let row = 1; row <= from.length; row++) {

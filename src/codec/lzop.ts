@@ -6,7 +6,7 @@ import { corrupt } from '../errors.js'
 import { expandLzo } from './lzo.js'
 
 /** Checksums of a block of lzop, before its data: of the content, and of what is stored where that is shorter. */
-export const lzopSums = { contentAdler: 1, contentCrc: 2, storedAdler: 4, storedCrc: 8 } as const
+const lzopSums = { contentAdler: 1, contentCrc: 2, storedAdler: 4, storedCrc: 8 } as const
 
 /** Bits of the flags of a file (lzop's conf.h), and which checksum of a block each means. */
 const sumFlags = [

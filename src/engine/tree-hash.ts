@@ -55,7 +55,7 @@ function leavesOf(bytes: Uint8Array): { readonly digest: Uint8Array; readonly ze
  * The digests of neighbouring parts of a disk as one; each part has the same power of two of leaves, but for the last,
  * which may have less.
  */
-export function joinDigests(parts: readonly Uint8Array[]): Uint8Array {
+function joinDigests(parts: readonly Uint8Array[]): Uint8Array {
   let level = parts
   // Pairing neighbours and carrying an odd one up gives the RFC's split at the largest power of two.
   while (level.length > 1) {

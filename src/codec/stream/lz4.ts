@@ -38,7 +38,7 @@ export interface Lz4Frame {
 }
 
 /** Takes the descriptor behind the magic. @throws ImageError corrupt; unsupported E_CODEC for dictionaries. */
-export function takeLz4Frame(input: Input): Lz4Frame {
+function takeLz4Frame(input: Input): Lz4Frame {
   const start = input.position
   const [flags = 0, blocks = 0] = input.take(2, 'an LZ4 frame header')
   if (flags >> 6 !== 1) throw input.damaged(`an LZ4 frame has the unknown version ${flags >> 6}`, start)

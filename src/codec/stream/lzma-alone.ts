@@ -20,7 +20,7 @@ export function lzmaSize(header: Uint8Array): number | undefined {
 }
 
 /** @param library decodes the stream; null: JavaScript does. */
-export function* decodeLzma(
+function* decodeLzma(
   input: Input,
   library: OpenLibraryStream | null = streamLibraries().lzma ?? null,
 ): Generator<Uint8Array> {

@@ -14,7 +14,7 @@ import { unfilteringOf, type Unfiltering } from './branch-filters.js'
 export const xzStream: StreamCodec = { id: 'xz', decode: (input) => decodeXz(input) }
 
 /** Bytes of the check of each type (2.1.1.2); those not known are still that long. */
-export const xzCheckLengths = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const
+const xzCheckLengths = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const
 const pieceLength = 1048576
 /** Larger dictionaries are refused: they are memory that must be there. */
 const largestDictionary = 1024 * 1024 * 1024

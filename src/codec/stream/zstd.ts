@@ -119,7 +119,7 @@ export function peekZstdFrame(input: Input): ZstdFrame {
 }
 
 /** The bytes of a frame from its magic to its end, found by its blocks' headers (3.1.1.2). */
-export function* frameSlices(input: Input, frame: ZstdFrame): Generator<Uint8Array> {
+function* frameSlices(input: Input, frame: ZstdFrame): Generator<Uint8Array> {
   yield input.take(4 + frame.headerLength, 'a zstd frame')
   for (let last = false; !last;) {
     const at = input.position
@@ -178,7 +178,7 @@ function bigFrames(): FrameDecoder {
   return zstd === undefined ? (nodeZstdFrames() ?? fzstdFrames) : libraryFrames(zstd)
 }
 
-export function libraryFrames(open: OpenLibraryStream): FrameDecoder {
+function libraryFrames(open: OpenLibraryStream): FrameDecoder {
   return function* (slices) {
     using stream = open()
     const target = new Uint8Array(pieceLength)
@@ -208,7 +208,7 @@ interface ZlibWithZstd {
   createZstdDecompress?: (options: { chunkSize: number; params: Record<number, number> }) => Transform
 }
 
-export function nodeZstdFrames(): FrameDecoder | undefined {
+function nodeZstdFrames(): FrameDecoder | undefined {
   const { createZstdDecompress } = zlib as ZlibWithZstd
   if (createZstdDecompress === undefined) return undefined
   const windowParameter = (zlib.constants as unknown as { ZSTD_d_windowLogMax: number }).ZSTD_d_windowLogMax

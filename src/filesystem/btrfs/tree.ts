@@ -22,7 +22,7 @@ interface Subvolume extends TreeRoot {
   readonly folder: bigint
 }
 
-export class BtrfsNode implements FileNode {
+class BtrfsNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly size: number
   readonly mode: number

@@ -31,7 +31,7 @@ interface Stored {
 /** Content that lies in no runs of the volume. */
 type StoredContent = Pick<PackedContent, 'read'>
 
-export class ErofsNode implements FileNode {
+class ErofsNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly mode: number
   readonly size: number

@@ -24,7 +24,7 @@ const privateFolder = '\0\0\0\0HFS+ Private Data'
 
 type CatalogValues = StructValues<typeof catalogRecord>
 
-export class HfsPlusNode implements FileNode {
+class HfsPlusNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly size: number
   readonly mode: number | undefined

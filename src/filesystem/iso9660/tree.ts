@@ -15,7 +15,7 @@ import { shortTime } from './times.js'
 /** Which names and attributes are read: the richest that are there. */
 type Flavour = { readonly kind: 'rock-ridge'; readonly skip: number } | { readonly kind: 'joliet' | 'plain' }
 
-export class IsoNode implements FileNode {
+class IsoNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly size: number
   readonly mode?: number

@@ -44,7 +44,7 @@ const longestTarget = 65536
 const maximumFolder = 256 * 1024 * 1024
 const mostExtentBlocks = 65536
 
-export class UdfNode implements FileNode {
+class UdfNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly size: number
   readonly mode: number

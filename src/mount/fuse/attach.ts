@@ -7,7 +7,7 @@ import { syscalls } from '../../sys/syscalls.js'
 import { maxTransfer } from './protocol.js'
 
 /** What a folder of ours is to the system: `mount` shows it as `fuse.vdisk`. */
-export const fuseType = 'fuse.vdisk'
+const fuseType = 'fuse.vdisk'
 const device = '/dev/fuse'
 
 export interface FuseMount {

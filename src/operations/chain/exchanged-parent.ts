@@ -73,7 +73,7 @@ export class ExchangedParent implements BlockSource {
 }
 
 /** A run of a disk; zero past its end. */
-export function runOf(source: BlockSource, offset: number, limit: number): Extent {
+function runOf(source: BlockSource, offset: number, limit: number): Extent {
   const available = source.capacity - offset
   return available > 0 ? source.extentAt(offset, Math.min(limit, available)) : { kind: 'zero', offset, length: limit }
 }

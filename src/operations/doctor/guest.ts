@@ -186,7 +186,7 @@ function means({ volume: { partition, filesystems }, logical }: GuestVolume, spe
 }
 
 /** The lines of an fstab (fstab(5)): fields apart by blanks, `\040` a space. */
-export function fstabEntries(text: string): FstabEntry[] {
+function fstabEntries(text: string): FstabEntry[] {
   return text.split('\n').flatMap((line, index) => {
     const [device, point, type = 'auto', options = 'defaults'] = line.trim().split(/[ \t]+/)
     if (device === undefined || device === '' || device.startsWith('#') || point === undefined) return []

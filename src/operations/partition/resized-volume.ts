@@ -37,7 +37,7 @@ export function resizedVolume(source: BlockSource, capacity: number): ResizedVol
 }
 
 /** For people: why a member is none at another size. Undefined: nothing is lost. */
-export function lossText(name: string, source: BlockSource, capacity: number, where: string): string | undefined {
+function lossText(name: string, source: BlockSource, capacity: number, where: string): string | undefined {
   const { lost, instead } = resizedVolume(source, capacity)
   if (lost.length === 0) return undefined
   return (

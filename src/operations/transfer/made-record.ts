@@ -16,7 +16,7 @@ export interface MadeRecord {
 const largest = 4 * 1024 * 1024
 
 /** Where the record of a file lies. */
-export function madeRecordPath(target: HostPath): HostPath {
+function madeRecordPath(target: HostPath): HostPath {
   return `${target}.made.json`
 }
 

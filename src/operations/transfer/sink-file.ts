@@ -213,7 +213,7 @@ export interface BuildRequest extends FileSinkOptions {
 export type BuildResult = FileResult & CopyResult
 
 /** A new image that is filled, completed, verified if asked, and only then given its name. */
-export class NewImage implements Sink {
+class NewImage implements Sink {
   readonly notes = []
   readonly #request: BuildRequest
   #sink: FileSink | undefined

@@ -64,7 +64,7 @@ export function refuseReadFile({ file, name = 'the target' }: OutputStream, cont
 }
 
 /** Writes an image to a stream. It throws ImageError: usage E_STREAM; corrupt E_SOURCE_CHANGED; aborted E_ABORTED. */
-export class StreamSink implements Sink {
+class StreamSink implements Sink {
   readonly notes = []
   readonly #content: Content
   readonly #target: OutputStream

@@ -71,7 +71,7 @@ export class UnpackedTarget implements Disposable {
 }
 
 /** A complete disk under a partial name in the folder of the target. */
-export class UnpackedFile implements WrittenFile, Disposable {
+class UnpackedFile implements WrittenFile, Disposable {
   readonly store: FileStore
   /** The name that it has for now. */
   readonly present: string
