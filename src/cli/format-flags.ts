@@ -203,3 +203,8 @@ export const copyFlags = {
     summary: "where standard input is kept while it is read; the target's folder when left out",
   }),
 }
+
+const { compress, flush, verify, threads, sparse } = copyFlags
+
+/** Flags of commands that write a disk they change, cut or put together as a new image. */
+export const newImageFlags = { ...formatFlags, ...writeFlags, compress, flush, verify, threads, sparse }

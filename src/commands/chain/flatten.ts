@@ -1,11 +1,9 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
+import { openFlags, openValues, progressFlag } from '../../cli/flags.js'
+import { newImageFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-
-const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class ChainFlatten extends BaseCommand {
   static override summary = 'Write a chain of images as one.'
@@ -38,13 +36,7 @@ export default class ChainFlatten extends BaseCommand {
       helpValue: 'DEPTH|PATH|NAME',
       summary: 'the last image to take in, as vdisk chain show lists them',
     }),
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
     ...progressFlag,
   }
 

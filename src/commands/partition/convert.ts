@@ -1,11 +1,9 @@
 import { string } from '@oclif/core/args'
 import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
+import { openFlags, openValues, progressFlag } from '../../cli/flags.js'
+import { newImageFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-
-const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionConvert extends BaseCommand {
   static override summary = 'Write a disk with another kind of partition table.'
@@ -38,13 +36,7 @@ export default class PartitionConvert extends BaseCommand {
     })(),
     'round-ends': boolean({ summary: 'let partitions that end inside a new sector end with it' }),
     ...openFlags,
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
     ...progressFlag,
   }
 

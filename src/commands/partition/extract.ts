@@ -1,13 +1,11 @@
 import { string } from '@oclif/core/args'
 import { option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
+import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../../cli/flags.js'
+import { copyFlags, newImageFlags, targetValues } from '../../cli/format-flags.js'
 import { standardOutput } from '../../cli/streams.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'
-
-const { compress, size, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionExtract extends BaseCommand {
   static override summary = 'Take a partition out of a disk.'
@@ -42,14 +40,8 @@ export default class PartitionExtract extends BaseCommand {
       options: ['gpt', 'mbr'] as const,
       summary: 'put a new disk with such a table around the partition',
     })(),
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    size,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
+    size: copyFlags.size,
     ...usedOnlyFlags,
     ...progressFlag,
   }

@@ -1,12 +1,10 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
+import { openFlags, openValues, progressFlag } from '../../cli/flags.js'
+import { newImageFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
-
-const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionFix extends BaseCommand {
   static override summary = 'Mend the partition table of a disk.'
@@ -37,13 +35,7 @@ export default class PartitionFix extends BaseCommand {
     'in-place': boolean({ summary: 'change IMAGE itself' }),
     'new-ids': boolean({ summary: 'give the disk and its partitions new ids' }),
     ...openFlags,
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
     ...progressFlag,
   }
 

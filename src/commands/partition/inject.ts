@@ -1,11 +1,9 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues, optionValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
+import { openFlags, openValues, optionValues, progressFlag } from '../../cli/flags.js'
+import { newImageFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-
-const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionInject extends BaseCommand {
   static override summary = 'Put an image into a partition of a disk.'
@@ -62,13 +60,7 @@ export default class PartitionInject extends BaseCommand {
       summary: 'an option for reading SOURCE',
     }),
     'source-snapshot': stringFlag({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of SOURCE' }),
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
     ...progressFlag,
   }
 

@@ -1,9 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
-import { imageFlags, imageValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
-
-const { compress, flush, verify, threads, sparse } = copyFlags
+import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
+import { newImageFlags, targetValues } from '../../cli/format-flags.js'
 
 export default class SnapshotExtract extends BaseCommand {
   static override summary = 'Write the disk of an internal snapshot as an image.'
@@ -28,13 +26,7 @@ export default class SnapshotExtract extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE ID|NAME TARGET [FLAGS]'
   static override flags = {
     ...imageFlags,
-    ...formatFlags,
-    ...writeFlags,
-    compress,
-    flush,
-    verify,
-    threads,
-    sparse,
+    ...newImageFlags,
     ...progressFlag,
   }
 
