@@ -21,6 +21,18 @@ import { WriteBehind } from './write-behind.js'
 /** Windows has no such flag, whatever the types say. */
 const nonBlocking = (fs.constants as Partial<typeof fs.constants>).O_NONBLOCK ?? 0
 
+/** What an open file is for. */
+interface FileUse {
+  readonly writable: boolean
+  /** Whether it was made empty: what was not written reads as zero. */
+  readonly fresh: boolean
+  /** Whether a flush waits for the medium. */
+  readonly durable: boolean
+  /** A second descriptor, past the page cache. */
+  readonly direct?: number
+  readonly behind?: WriteBehind
+}
+
 /** A file or block device of the host. Sources are opened read-only, always. */
 export class FileStore implements ByteStore {
   readonly alignment = 1
@@ -40,15 +52,7 @@ export class FileStore implements ByteStore {
   #fd: number | undefined
   #size: number
 
-  private constructor(
-    path: string,
-    fd: number,
-    size: number,
-    writable: boolean,
-    fresh: boolean,
-    durable: boolean,
-    { direct, behind }: { readonly direct?: number; readonly behind?: WriteBehind } = {},
-  ) {
+  private constructor(path: string, fd: number, size: number, { writable, fresh, durable, direct, behind }: FileUse) {
     if (direct !== undefined) this.directDescriptor = direct
     this.#behind = behind
     this.#durable = durable
@@ -79,7 +83,11 @@ export class FileStore implements ByteStore {
         throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`, {
           hint: streamHint,
         })
-      const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), false, false, true)
+      const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), {
+        writable: false,
+        fresh: false,
+        durable: true,
+      })
       if (stat.isFile()) store.#opened = stat
       return store
     } catch (error) {
@@ -98,7 +106,7 @@ export class FileStore implements ByteStore {
   static create(path: HostPath, durable = true, shown: string = path, mode = 0o666): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, mode)
-      return new FileStore(shown, fd, 0, true, true, durable, waysToMedium(path, fd, durable))
+      return new FileStore(shown, fd, 0, newFile(path, fd, durable))
     } catch (cause) {
       throw writeError(shown, 'cannot be created', cause)
     }
@@ -112,7 +120,7 @@ export class FileStore implements ByteStore {
   static remake(path: HostPath, durable: boolean, shown: string): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR)
-      const store = new FileStore(shown, fd, 0, true, true, durable, waysToMedium(path, fd, durable))
+      const store = new FileStore(shown, fd, 0, newFile(path, fd, durable))
       store.#remade = []
       return store
     } catch (cause) {
@@ -144,7 +152,7 @@ export class FileStore implements ByteStore {
         throw refused('E_LOCKED', `${printable(path)} is in use by another program`, {
           hint: 'Stop the virtual machine, server or mount that uses it first.',
         })
-      return new FileStore(path, fd, stat.size, true, false, true)
+      return new FileStore(path, fd, stat.size, { writable: true, fresh: false, durable: true })
     } catch (error) {
       fs.closeSync(fd)
       throw error
@@ -331,17 +339,14 @@ function statOf(path: string): BigIntStats | undefined {
 }
 
 /**
- * How bulk data of a new file gets to the medium while it is written: from the page cache where the system can be asked
- * to begin, past it otherwise.
+ * A file that is made: how its bulk data gets to the medium while it is written, from the page cache where the system
+ * can be asked to begin, past it otherwise.
  */
-function waysToMedium(
-  path: string,
-  fd: number,
-  durable: boolean,
-): { readonly direct?: number; readonly behind?: WriteBehind } {
+function newFile(path: string, fd: number, durable: boolean): FileUse {
+  const use = { writable: true, fresh: true, durable }
   const system = syscalls()
-  if (system !== undefined) return { behind: new WriteBehind(fd, system, durable) }
-  return durable ? { direct: openDirect(path, fd) } : {}
+  if (system !== undefined) return { ...use, behind: new WriteBehind(fd, system, durable) }
+  return durable ? { ...use, direct: openDirect(path, fd) } : use
 }
 
 /** Filesystems (statfs type) known to write well past the page cache: ext4, XFS, btrfs. */

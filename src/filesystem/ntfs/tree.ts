@@ -20,35 +20,45 @@ const epochDistance = 116444736000000000n
 /** Windows allows 16 KiB. */
 const maximumReparse = 65536
 
+/** What is known of a file beside its record. Times in nanoseconds since 1970, size in bytes. */
+interface NtfsFacts {
+  readonly links: number
+  readonly created: bigint
+  readonly modified: bigint
+  readonly accessed: bigint
+  readonly size: number
+  readonly target?: string
+  readonly unreadable?: string
+  readonly otherStreams: readonly string[]
+}
+
 class NtfsNode implements FileNode {
+  readonly links: number
+  readonly created: bigint
+  readonly modified: bigint
+  readonly accessed: bigint
   readonly size: number
   readonly target?: string
   readonly otherStreams?: readonly string[]
+  /** Why the content cannot be read. */
+  readonly unreadable: string | undefined
   stream?: Stream
 
   constructor(
     readonly kind: FileNode['kind'],
     readonly record: FileRecord,
     readonly id: string,
-    readonly links: number,
-    readonly created: bigint,
-    readonly modified: bigint,
-    readonly accessed: bigint,
-    more: {
-      readonly size: number
-      readonly target?: string
-      readonly unreadable?: string
-      readonly otherStreams: readonly string[]
-    },
+    facts: NtfsFacts,
   ) {
-    this.size = more.size
-    this.unreadable = more.unreadable
-    if (more.target !== undefined) this.target = more.target
-    if (more.otherStreams.length > 0) this.otherStreams = more.otherStreams
+    this.links = facts.links
+    this.created = facts.created
+    this.modified = facts.modified
+    this.accessed = facts.accessed
+    this.size = facts.size
+    this.unreadable = facts.unreadable
+    if (facts.target !== undefined) this.target = facts.target
+    if (facts.otherStreams.length > 0) this.otherStreams = facts.otherStreams
   }
-
-  /** Why the content cannot be read. */
-  readonly unreadable: string | undefined
 }
 
 /** The files of NTFS. Its own files ($MFT …) are found by name, and not listed. */
@@ -153,21 +163,16 @@ export class NtfsTree implements FileTree {
           content.value.length >= fileName.size &&
           fileName.read(content.value).namespace !== dosNamespace,
       )
-    return new NtfsNode(
-      kind,
-      record,
-      `${number}-${record.sequence}`,
-      Math.max(1, names.length),
-      unixTime(information.created),
-      unixTime(information.modified),
-      unixTime(information.accessed),
-      {
-        size: target !== undefined ? Buffer.byteLength(target) : kind === 'file' ? sizeOf(streams) : 0,
-        target,
-        ...unreadable(reparse, isOffline && !isDirectory),
-        otherStreams: [...new Set(streams.filter(({ name }) => name !== '').map(({ name }) => name))],
-      },
-    )
+    return new NtfsNode(kind, record, `${number}-${record.sequence}`, {
+      links: Math.max(1, names.length),
+      created: unixTime(information.created),
+      modified: unixTime(information.modified),
+      accessed: unixTime(information.accessed),
+      size: target !== undefined ? Buffer.byteLength(target) : kind === 'file' ? sizeOf(streams) : 0,
+      target,
+      ...unreadable(reparse, isOffline && !isDirectory),
+      otherStreams: [...new Set(streams.filter(({ name }) => name !== '').map(({ name }) => name))],
+    })
   }
 
   /** Links and devices of Unix programs are system files with a mark. */
