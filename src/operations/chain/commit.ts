@@ -22,6 +22,7 @@ import { openNewParent, parentShape } from '../transfer/parent.js'
 import { linkedImage, recordOf, relinker, chainFile, type LinkedImage } from './relink.js'
 import { realFolder } from '../../sys/host-path.js'
 import { milliseconds } from '../../sys/clock.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Changes the parent although other images have it as their parent too: they are worth nothing afterwards. */
@@ -157,13 +158,7 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     draft: dryRun,
     keepsIdentity: true,
   })
-  const [mine, locked] = [child.opened.layers[1], target.opened.top]
-  if (
-    mine === undefined ||
-    firstFile(mine).inode !== firstFile(locked).inode ||
-    firstFile(mine).device !== firstFile(locked).device
-  )
-    throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
+  assertSameParent(childPath, child.opened.layers[1], target.opened.top)
   child.opened.findDamage()
   const { image } = target
   const capacityBefore = image.capacity
@@ -174,17 +169,7 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
       `${plan.parentPath} is smaller than the disk of its child, and an image of the format ${image.format} ` +
         'cannot be resized',
     )
-  if (!dryRun) {
-    if (plan.recordsParent && image.nextIdentity !== undefined) {
-      // From here on the child fits the parent as it is, and as it is going to be.
-      relinker(child)({ ...parentShape(plan.parentPath, childPath, image), nextIdentity: image.nextIdentity })()
-    }
-    if (capacity > capacityBefore) {
-      hideEnd(child.image, image)
-      image.resize?.(capacity)
-    }
-    image.flush()
-  }
+  if (!dryRun) prepareParent(childPath, plan, child, image)
   // From here on the child is only read: it is to be the same at the end, as is everything below the parent. Its lock
   // keeps out only who asks for it.
   using watched = FileStore.openRead(childPath)
@@ -211,6 +196,25 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     identity: image.identity,
     sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) },
   }
+}
+
+/** @throws ImageError reference E_REFERENCE_CHANGED where the child's parent is not the file that is locked. */
+function assertSameParent(childPath: string, mine: Layer | undefined, locked: Layer): void {
+  const [seen, taken] = [mine === undefined ? undefined : firstFile(mine), firstFile(locked)]
+  if (seen?.inode !== taken.inode || seen.device !== taken.device)
+    throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
+}
+
+/** Makes the parent as large as the child, which fits it before and after it is changed. */
+function prepareParent(childPath: string, plan: Plan, child: OpenedWritable, parent: WritableImage): void {
+  if (plan.recordsParent && parent.nextIdentity !== undefined)
+    relinker(child)({ ...parentShape(plan.parentPath, childPath, parent), nextIdentity: parent.nextIdentity })()
+  const { capacity } = child.image
+  if (capacity > parent.capacity) {
+    hideEnd(child.image, parent)
+    parent.resize?.(capacity)
+  }
+  parent.flush()
 }
 
 function parentLarger(parent: string, child: string, bytes: number): Note {
@@ -266,7 +270,7 @@ async function writeOver(
     offset += length
     onProgress?.({ phase: 'copy', done: offset, total: capacity })
     if (milliseconds() - rested < 50) continue
-    await new Promise((resume) => setImmediate(resume))
+    await nextTurn()
     rested = milliseconds()
     if (signal?.aborted === true)
       throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', {

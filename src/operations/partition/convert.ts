@@ -1,10 +1,11 @@
 import { patchedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
+import type { ImageIdentity } from '../../formats/driver.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { convertTable, readPartitionTable, type PartitionTable, type TableConversion } from '../../partition/index.js'
-import { targetFormat, tryLayout } from '../transfer/layout.js'
+import { targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import type { TargetOutput } from '../transfer/target-output.js'
 import { imageIdentity } from '../transfer/identity.js'
@@ -25,8 +26,7 @@ export interface ConvertTableResult extends ConvertResult {
 
 /**
  * A new image of the same disk with another partition table: for sectors of 512 or 4096 bytes (`sectorSize`), GPT or
- * MBR. The content of
- * partitions stays where it is.
+ * MBR. The content of partitions stays where it is.
  * @throws ImageError as `convert` does; usage E_NO_TABLE, E_SAME_TABLE, E_NOT_A_DISK; corrupt E_TABLE_DAMAGED; refused
  * E_SECTOR_MISFIT, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
  */
@@ -37,7 +37,7 @@ export async function convertPartitionTable(
 ): Promise<ConvertTableResult> {
   const path = wholeDisk(argument, 'partition convert')
   const registry = options.registry ?? new Registry()
-  const { table: scheme, roundEnds, sectorSize: wanted, ...rest } = options
+  const { table, roundEnds, sectorSize, ...rest } = options
   const format = targetFormat(
     registry,
     typeof target === 'string' ? target : undefined,
@@ -45,52 +45,58 @@ export async function convertPartitionTable(
     options.options ?? {},
   )
   const identity = imageIdentity(options.uuid, options.time)
-  const made: { before?: PartitionTable; after?: TableConversion; notes: Note[] } = { notes: [] }
+  let made: NewTable | undefined
   const compose = (open: Parameters<typeof openDisk>[1]): OpenedImage => {
     const opened = openDisk(path, open)
     try {
       if (opened.unreadable !== undefined) throw opened.unreadable
-      const before = readPartitionTable(opened)
-      const convert = (disk: BlockSource): TableConversion =>
-        convertTable(disk, before, {
-          newId: (name) => identity.derive(name),
-          scheme,
-          sectorSize: wanted,
-          roundEnds,
-        })
-      const first = convert(opened)
-      // A second GPT is at the very end: what the format rounds up counts.
-      const { capacity } = tryLayout(format, {
-        capacity: first.capacity,
-        sectorSize: recorded(first.sectorSize),
-        identity,
-      })
-      const after = capacity === first.capacity || first.scheme === 'mbr' ? first : convert(enlarged(opened, capacity))
-      if (after !== first)
-        made.notes.push({
-          code: 'W_ROUNDED_UP',
-          message: `the disk is enlarged to ${capacity} bytes: ${format.driver.title} cannot hold its size exactly`,
-        })
-      made.before = before
-      made.after = after
-      made.notes.push(...after.notes, ...contentNotes(opened, before, after.sectorSize))
-      return opened.composed(patchedSource(opened, after.writes, after))
+      made = newTable(opened, format, identity, { table, roundEnds, sectorSize })
+      return opened.composed(patchedSource(opened, made.after.writes, made.after))
     } catch (error) {
       opened[Symbol.dispose]()
       throw error
     }
   }
-  // A format that does not record its sectors may still hold the disk: a note says so.
-  const recorded = (size: 512 | 4096): 512 | 4096 => (format.driver.features.sectorSizes.includes(size) ? size : 512)
   const result = await convertFrom({ open: compose, name: path }, target, { ...rest, registry })
-  const { before, after } = made
-  if (before === undefined || after === undefined) throw new TypeError('the disk was not put together')
+  if (made === undefined) throw new TypeError('the disk was not put together')
+  const { before, after, notes } = made as NewTable
   return {
     ...result,
-    notes: [...result.notes, ...made.notes],
+    notes: [...result.notes, ...notes],
     before: { scheme: before.scheme, sectorSize: before.sectorSize },
     after: { scheme: after.scheme, sectorSize: after.sectorSize },
   }
+}
+
+interface NewTable {
+  readonly before: PartitionTable
+  readonly after: TableConversion
+  readonly notes: readonly Note[]
+}
+
+/** The table of an open disk as it is, and as it is to be. */
+function newTable(
+  opened: OpenedImage,
+  format: TargetFormat,
+  identity: ImageIdentity,
+  { table: scheme, roundEnds, sectorSize }: Pick<ConvertTableOptions, 'table' | 'roundEnds' | 'sectorSize'>,
+): NewTable {
+  const before = readPartitionTable(opened)
+  const newId = (name: string): string => identity.derive(name)
+  const convert = (disk: BlockSource): TableConversion =>
+    convertTable(disk, before, { newId, scheme, sectorSize, roundEnds })
+  const first = convert(opened)
+  // A format that does not record its sectors may still hold the disk: a note says so.
+  const recorded = format.driver.features.sectorSizes.includes(first.sectorSize) ? first.sectorSize : 512
+  // A second GPT is at the very end: what the format rounds up counts.
+  const { capacity } = tryLayout(format, { capacity: first.capacity, sectorSize: recorded, identity })
+  const after = capacity === first.capacity || first.scheme === 'mbr' ? first : convert(enlarged(opened, capacity))
+  const rounded: Note = {
+    code: 'W_ROUNDED_UP',
+    message: `the disk is enlarged to ${capacity} bytes: ${format.driver.title} cannot hold its size exactly`,
+  }
+  const notes = [...(after === first ? [] : [rounded]), ...after.notes]
+  return { before, after, notes: [...notes, ...contentNotes(opened, before, after.sectorSize)] }
 }
 
 function enlarged(disk: BlockSource, capacity: number): BlockSource {
