@@ -1,5 +1,6 @@
 import { aborted, corrupt, isImageError } from '../errors.js'
 import type { BlockSource, Extent } from './types.js'
+import { nextTurn } from '../sys/next-turn.js'
 
 /** A run of a disk, in bytes. */
 export interface BadRun {
@@ -63,7 +64,7 @@ export class SalvagingSource implements BlockSource {
   async salvage(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
     for (const done of this.#attempts(offset, target)) {
       if (done) return
-      await new Promise((next) => setImmediate(next))
+      await nextTurn()
       if (signal?.aborted === true) throw aborted()
     }
   }

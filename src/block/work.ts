@@ -1,5 +1,6 @@
 import { aborted, type ImageError } from '../errors.js'
 import { milliseconds } from '../sys/clock.js'
+import { nextTurn } from '../sys/next-turn.js'
 
 /** How far long work is; the unit is its own. A total of 0 is one that is not known. */
 export interface WorkProgress {
@@ -73,7 +74,7 @@ export async function perform<T, Found extends object = never>(
       else if (step.value.until === undefined) onProgress?.(step.value)
       else await step.value.until
       if (milliseconds() - rested < longestTurn) continue
-      await new Promise((resume) => setImmediate(resume))
+      await nextTurn()
       rested = milliseconds()
     }
   } catch (error) {

@@ -10,6 +10,7 @@ import type { Progress } from './progress.js'
 import { RangeList, type RangeSummary } from './ranges.js'
 import { longestRun, Walk } from './walk.js'
 import { milliseconds } from '../sys/clock.js'
+import { nextTurn } from '../sys/next-turn.js'
 
 export interface DiskCompareOptions {
   /**
@@ -126,7 +127,7 @@ export async function compareAllocation(
     offset += other.length
     if (milliseconds() - rested < 50) continue
     // Lets a signal through: the walk is synchronous.
-    await new Promise((resume) => setImmediate(resume))
+    await nextTurn()
     if (options.signal?.aborted === true) throw aborted()
     rested = milliseconds()
   }

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import { roundUp } from '../binary/integers.js'
 import type { CopyTarget, Packing } from '../block/image-writer.js'
 import type { ContentTaker } from '../block/content-taker.js'
@@ -21,6 +20,7 @@ import { addWrite, writeAll, writeNow, type Write } from './write.js'
 import { placeRuns, type CopyJournal, type PlacedChunk, type Placement } from './placement.js'
 import type { RateLimit } from './rate.js'
 import { milliseconds } from '../sys/clock.js'
+import { nextTurn } from '../sys/next-turn.js'
 
 export interface CopyOptions {
   readonly source: BlockSource
@@ -308,7 +308,7 @@ class Mover {
     if (behind !== undefined) await behind
     if (placed !== undefined) this.#options.journal?.written(placed)
     // Others have the thread: what the pool has read or written, signals, progress.
-    await setImmediate()
+    await nextTurn()
     return true
   }
 

@@ -8,6 +8,7 @@ import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import { prefill } from './prefill.js'
 import type { Progress } from './progress.js'
 import { blockLength, TreeHash } from './tree-hash.js'
+import { nextTurn } from '../sys/next-turn.js'
 
 /** `sha256`: of the disk's bytes in order; `tree`: docs/tree-hash.md, by all processors, and holes cost nothing. */
 export type HashAlgorithm = 'sha256' | 'tree'
@@ -128,7 +129,7 @@ class PlainDigest implements Digest {
       if (this.#done - rested < 64 * zeros.length) continue
       rested = this.#done
       if (this.#done < this.#capacity) this.#report(this.#done)
-      await new Promise((resume) => setImmediate(resume))
+      await nextTurn()
       if (this.#signal?.aborted === true) throw aborted()
     }
   }

@@ -6,6 +6,7 @@ import { openFile, type OpenedImage } from '../../formats/open.js'
 import { writeWhole } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
+import { nextTurn } from '../../sys/next-turn.js'
 import { check, type LayerCheck } from '../check/check.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import { hash } from '../inspect/hash.js'
@@ -233,7 +234,7 @@ class Checking {
         this.#block(piece, open)
         this.read += piece.length
         onProgress?.({ phase: 'read', done: Math.min(this.read, budget), total: budget })
-        if (this.read % (64 * piece.length) === 0) await new Promise((resume) => setImmediate(resume))
+        if (this.read % (64 * piece.length) === 0) await nextTurn()
       }
       return undefined
     } finally {

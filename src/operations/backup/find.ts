@@ -11,6 +11,7 @@ import { fileTimeText } from '../files/list.js'
 import { problem, type Problem } from '../inspect/info.js'
 import type { Progress } from '../progress.js'
 import { recordsOf, setFolder, type Point } from './set.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 export interface FindOptions {
   readonly registry?: Registry
@@ -135,7 +136,7 @@ class Search {
         const bytes = piece.subarray(0, Math.min(piece.length, node.size - offset))
         volume.tree.read(node, offset, bytes)
         digest.update(bytes)
-        await new Promise((resume) => setImmediate(resume))
+        await nextTurn()
       }
     }
     const state = {

@@ -7,6 +7,7 @@ import { corrupt, refused, stopIfAborted, type HostPath } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { HostLocation } from '../../location/file.js'
 import { parseBlockMap, type Bmap } from './parse.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 const largestFile = 64 * 1024 * 1024
 const pieceLength = 1024 * 1024
@@ -90,7 +91,7 @@ export async function checkRanges(
       done += bytes.length
       onProgress?.({ phase: 'read', done, total })
       // Signals are taken between two pieces.
-      await new Promise(setImmediate)
+      await nextTurn()
       stopIfAborted(signal)
     }
     const found = hash.digest('hex')

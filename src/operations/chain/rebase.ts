@@ -20,6 +20,7 @@ import {
   type ParentRecord,
 } from './relink.js'
 import { milliseconds } from '../../sys/clock.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 export interface RebaseOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Says what would be done. */
@@ -147,7 +148,7 @@ async function takeIn(
     offset += length
     onProgress?.({ phase: 'copy', done: offset, total: capacity })
     if (milliseconds() - rested < 50) continue
-    await new Promise((resume) => setImmediate(resume))
+    await nextTurn()
     rested = milliseconds()
     if (signal?.aborted === true)
       throw aborted('interrupted: the child shows what it did, over its old parent', {

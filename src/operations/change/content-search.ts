@@ -2,6 +2,7 @@ import { isZero } from '../../binary/zero.js'
 import type { BlockSource } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted } from '../../errors.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 const pieceLength = 1048576
 
@@ -35,7 +36,7 @@ export async function* storedPieces(
       source.read(offset, bytes)
       yield { offset, bytes }
       // Lets a signal through: reading is synchronous.
-      await new Promise((next) => setImmediate(next))
+      await nextTurn()
     }
     offset += extent.length
     onProgress?.({ phase, done: offset - from, total: source.capacity - from })

@@ -10,6 +10,7 @@ import { problem } from '../inspect/info.js'
 import { pathBelow, type FileProblem } from './list.js'
 import { openVolume, type VolumeOptions } from './volume.js'
 import { folderPart, inFolder, lastPart, realPath } from '../../sys/host-path.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 export interface CopyFilesOptions extends VolumeOptions {
   /** Copies folders with all that is in them. */
@@ -258,7 +259,7 @@ class Copier {
 
   /** Lets a signal through: reading and writing are synchronous. */
   async #pause(): Promise<void> {
-    await new Promise((next) => setImmediate(next))
+    await nextTurn()
     if (this.#signal?.aborted === true)
       throw aborted('interrupted', { hint: 'What was copied so far is complete, and stays.' })
   }

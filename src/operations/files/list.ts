@@ -4,6 +4,7 @@ import { resolvePath } from '../../filesystem/path.js'
 import type { DirectoryEntry, FileNode, FileTree } from '../../filesystem/types.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { openVolume, type VolumeOptions } from './volume.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 /** A file as `ls` lists it. */
 export interface ListedFile {
@@ -108,7 +109,7 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
   }
   found.sort((one, other) => (one.file.name < other.file.name ? -1 : 1))
   for (const { file } of found) files.push(file)
-  await new Promise((next) => setImmediate(next))
+  await nextTurn()
   signal?.throwIfAborted()
   if (!recursive) return
   for (const { file, inner } of found) {

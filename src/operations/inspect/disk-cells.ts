@@ -2,6 +2,7 @@ import { aborted, grouped, isImageError } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { DiskMap } from './map.js'
 import type { Volume } from '../files/volume-files.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 /** Cells a row has at most. */
 export const mostCells = 600
@@ -171,6 +172,6 @@ async function usedCells(
 /** Lets a signal through now and then: reading is synchronous. */
 async function pause(runs: number, signal: AbortSignal | undefined): Promise<void> {
   if (runs % 8192 !== 0) return
-  await new Promise((next) => setImmediate(next))
+  await nextTurn()
   if (signal?.aborted === true) throw aborted()
 }

@@ -3,6 +3,7 @@ import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
 import { openReadableLater, openStoreLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
 import { milliseconds } from '../../sys/clock.js'
+import { nextTurn } from '../../sys/next-turn.js'
 import { OwnStore, type ReadableStore } from './own-store.js'
 
 export type ImageOptions = ReadOptions & LaterOptions
@@ -93,7 +94,7 @@ export class Image implements Disposable {
     if (!Number.isSafeInteger(length) || length < 1) throw new RangeError(`${length} is no length of a piece`)
     for (let offset = start; offset < end; offset += length) {
       // Reading is synchronous: others, and the signal, have their turn between two pieces.
-      await new Promise((resume) => setImmediate(resume))
+      await nextTurn()
       stopIfAborted(signal)
       yield this.read(offset, Math.min(length, end - offset))
     }
@@ -105,7 +106,7 @@ export class Image implements Disposable {
     for (const run of this.extents()) {
       yield run
       if (milliseconds() - rested < 50) continue
-      await new Promise((resume) => setImmediate(resume))
+      await nextTurn()
       rested = milliseconds()
     }
   }

@@ -15,6 +15,7 @@ import { sourceOf } from './source.js'
 import { sourceInfo, type Forward, type SourceInfo } from '../open/opening.js'
 import { readingForward } from '../open/reading-forward.js'
 import { milliseconds } from '../../sys/clock.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 export interface MeasureOptions extends ContentOptions {
   /** The id of a platform: format, options, size and packing are what it takes. Without it, `to` is needed. */
@@ -202,7 +203,7 @@ async function placeStored(writer: ImageWriter, disk: BlockSource, signal: Abort
       end = at
     }
     if (milliseconds() - rested < 50) continue
-    await new Promise((resume) => setImmediate(resume))
+    await nextTurn()
     if (signal?.aborted === true) throw aborted()
     rested = milliseconds()
   }
@@ -220,7 +221,7 @@ async function placeAll(
   for (let offset = 0; offset < writer.capacity;) {
     offset += writer.place(offset, Math.min(pieceLength, writer.capacity - offset)).length
     if (milliseconds() - rested < 50) continue
-    await new Promise((resume) => setImmediate(resume))
+    await nextTurn()
     if (signal?.aborted === true) throw aborted()
     onProgress?.({
       phase: 'measure',

@@ -9,6 +9,7 @@ import type { Filesystem, ByteRun } from '../../filesystem/types.js'
 import type { UnitRun } from '../../filesystem/unit-runs.js'
 import { grubCoreRuns } from '../inspect/boot/grub-core.js'
 import { isDynamicDiskType, readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
 export type DirtyChoice = 'refuse' | 'whole' | 'trust'
@@ -242,7 +243,7 @@ async function usedRuns(
     for (let count = 1; walk.next().done !== true; count++) {
       if (count % 65536 !== 0) continue
       // Lets a signal through: the walk is synchronous.
-      await new Promise((next) => setImmediate(next))
+      await nextTurn()
       stopIfAborted(signal)
     }
     return filesystem.usedRuns(chosen)

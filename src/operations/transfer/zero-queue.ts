@@ -1,5 +1,6 @@
 import { aborted } from '../../errors.js'
 import { milliseconds } from '../../sys/clock.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 /** What zero ranges are given to. */
 interface Zeroable {
@@ -59,7 +60,7 @@ export class ZeroQueue {
     const last = this.#ranges.at(-1)
     while (last !== undefined && last.length > 0) {
       if (this.#ended) throw aborted()
-      await new Promise((next) => setImmediate(next))
+      await nextTurn()
     }
   }
 
@@ -88,7 +89,7 @@ export class ZeroQueue {
         this.#step(range)
         onProgress()
         // Lets signals and the writing of data through: the call blocked.
-        await new Promise((next) => setImmediate(next))
+        await nextTurn()
       }
     } finally {
       this.#ended = true

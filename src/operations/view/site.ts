@@ -16,6 +16,7 @@ import { link } from './links.js'
 import type { FilesPlace, PageFrame, PageName, RestoreChoice, ViewPages } from './pages.js'
 import { RestoreJob } from './restore-job.js'
 import { plain, type PageRequest } from './server.js'
+import { nextTurn } from '../../sys/next-turn.js'
 
 interface SiteOptions {
   readonly reading: ReadOptions
@@ -224,7 +225,7 @@ export class ViewSite implements AsyncDisposable {
   readonly #confirm: Answer = async ({ response, values }) => {
     this.#job?.confirm(values.get('typed') ?? '')
     // A word that is not the target's ends it at once: the page that follows says so.
-    await new Promise((next) => setImmediate(next))
+    await nextTurn()
     redirect(response, `${this.root}restore/job`)
   }
 
