@@ -59,7 +59,7 @@ export async function convertPartitionTable(
   }
   const result = await convertFrom({ open: compose, name: path }, target, { ...rest, registry })
   if (made === undefined) throw new TypeError('the disk was not put together')
-  const { before, after, notes } = made as NewTable
+  const { before, after, notes } = made
   return {
     ...result,
     notes: [...result.notes, ...notes],
