@@ -35,7 +35,7 @@ const packedHead = (name) => `${JSON.stringify(name)}:${head.slice(1)}`
 const packedTail = '\n},\n'
 let scratch = Buffer.allocUnsafeSlow(524288)
 
-/** What was compiled in this run, by its file: the script, and what tells whether the file is still the same. */
+/** What was compiled in this run, by its file: the script, and what shows whether the file is still the same. */
 const compiled = new Map()
 let renews = mode === 'renew'
 /**
@@ -45,7 +45,7 @@ let renews = mode === 'renew'
 let cache = mode === 'off' ? { entries: {}, parts: {} } : openCache()
 /** What was loaded, in its order. */
 const loaded = []
-/** Of the pack: the function that each file is, and what tells whether the file is still the same. */
+/** Of the pack: the function that each file is, and what shows whether the file is still the same. */
 const { functions, parts } = openPack() ?? {}
 
 /** The exports of a file of dist/bundle, by its name there. */

@@ -70,9 +70,8 @@ function copyDependencies(program) {
 /** What a program needs of a package: no sources, no documentation; licences stay. */
 function needed(path) {
   if (/(^|\/)(licen[cs]e|copying|notice)/i.test(path)) return true
-  return !/\.(md|map|ts|cts|mts|c|cc|cpp|h|hh|markdown|tsbuildinfo)$|(^|\/)(node_modules|\.github|docs?|test)(\/|$)/.test(
-    path,
-  )
+  if (/\.(md|map|ts|cts|mts|c|cc|cpp|h|hh|markdown|tsbuildinfo)$/.test(path)) return false
+  return !/(^|\/)(node_modules|\.github|docs?|test)(\/|$)/.test(path)
 }
 
 function writeManual(folder) {
@@ -108,14 +107,15 @@ function writeNotices(folder) {
     .map((line) => ` ${line.trim() === '' ? '.' : line}`)
   writeFileSync(
     join(folder, 'copyright'),
-    `${header}Files: *\nCopyright: ${/Copyright.*/.exec(licence)?.[0] ?? 'the authors of vdisk'}\nLicense: Expat\n${body.join('\n')}\n`,
+    `${header}Files: *\nCopyright: ${/Copyright.*/.exec(licence)?.[0] ?? 'the authors of vdisk'}\n` +
+      `License: Expat\n${body.join('\n')}\n`,
   )
   writeFileSync(join(folder, 'changelog.gz'), gzipSync(readFileSync(join(root, 'CHANGELOG.md')), { level: 9 }))
   for (const name of readdirSync(join(root, 'docs')).filter((one) => one.endsWith('.md')))
     cpSync(join(root, 'docs', name), join(folder, name))
 }
 
-/** Modes do not depend on the umask of whoever builds. */
+/** Modes do not depend on the umask of the user who builds. */
 function setModes(tree) {
   for (const entry of readdirSync(tree, { recursive: true })) {
     const path = join(tree, entry)

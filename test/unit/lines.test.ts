@@ -8,10 +8,10 @@ import { rootFolder } from '../support/fixtures.js'
 const longest = 120
 
 test(`no line of code is longer than ${longest} columns`, () => {
-  const files = ['src', 'test', 'fixtures', 'bench', 'scripts', 'bin'].flatMap((folder) =>
+  const files = ['src', 'test', 'fixtures', 'bench', 'scripts', 'bin', 'packaging', 'plugins'].flatMap((folder) =>
     fs
       .readdirSync(join(rootFolder, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => /\.(?:ts|js|py)$/.test(name))
+      .filter((name) => /\.(?:ts|js|py)$/.test(name) && !/\b(?:node_modules|dist)\b/.test(name))
       .map((name) => join(folder, name)),
   )
   assert.ok(files.length > 800)

@@ -13,7 +13,7 @@ export class PartBuffers {
   #current: Uint8Array | undefined
   #filled = 0
 
-  /** @param length bytes of a part. @param lanes parts that are on their way at once. @param sending what sends them. */
+  /** @param length bytes of a part. @param lanes parts that are on their way at once. @param sending sends them. */
   constructor(length: number, lanes: number, sending: UnderWay) {
     this.#length = length
     this.#most = lanes + 1

@@ -150,7 +150,8 @@ export class S3Requests implements Disposable {
       ({ number, tag }) => `<Part><PartNumber>${number}</PartNumber><ETag>"${escaped(tag)}"</ETag></Part>`,
     )
     const body = Buffer.from(
-      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`,
+      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}` +
+        '</CompleteMultipartUpload>',
     )
     const headers = { 'Content-Type': 'application/xml', ...condition }
     return await this.#try(

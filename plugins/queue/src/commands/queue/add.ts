@@ -7,8 +7,8 @@ import { readJobs } from '../../jobs.js'
 export default class QueueAdd extends Command {
   static override summary = 'Put the jobs of a file into the queue.'
   static override description =
-    'JOBS is a YAML or JSON list of vdisk commands, as vdisk batch takes it. Names of files are those that the workers ' +
-    'see. A job that is in the queue already, done or not, is not added again: a job is known by its words.'
+    'JOBS is a YAML or JSON list of vdisk commands, as vdisk batch takes it. Names of files are those that the ' +
+    'workers see. A job that is in the queue already, done or not, is not added again: a job is known by its words.'
   static override examples = ['<%= config.bin %> queue add jobs.yaml --redis redis://queue.example']
   static override args = { jobs: Args.string({ required: true, description: 'the file of jobs: a YAML or JSON list' }) }
   static override flags = { ...queueFlags, json: Flags.boolean({ summary: 'print one JSON document' }) }

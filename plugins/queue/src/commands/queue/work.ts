@@ -9,8 +9,8 @@ const lookEvery = 500
 export default class QueueWork extends Command {
   static override summary = 'Take jobs from the queue and run them.'
   static override description =
-    'Each job runs in a process of its own. SIGTERM and Ctrl-C end the worker: a running job stops within ten seconds, ' +
-    'goes back to the queue, and is gone on with by the next worker.'
+    'Each job runs in a process of its own. SIGTERM and Ctrl-C end the worker: a running job stops within ten ' +
+    'seconds, goes back to the queue, and is resumed by the next worker.'
   static override examples = [
     '<%= config.bin %> queue work --redis redis://queue.example --parallel 2',
     '<%= config.bin %> queue work --until-empty',
