@@ -4,7 +4,7 @@ import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 
 export default class Compact extends BaseCommand {
-  static override summary = 'Give back the space of zeros and unused blocks.'
+  static override summary = 'Free the space of zeros and unused blocks.'
   static override description =
     'Makes the file of IMAGE smaller: blocks that hold only zeros are given back, ' +
     ('and those behind them move down. With --output a compacted copy is made and IMAGE is only read; with ' +

@@ -69,7 +69,7 @@ export default class Convert extends BaseCommand {
         '--os debian12',
     },
     {
-      description: 'A conversion of hours that can be gone on with after a cut, at 100 MiB a second',
+      description: 'A conversion of hours that can be resumed after a cut, at 100 MiB a second',
       command: '<%= config.bin %> <%= command.id %> server.vmdk server.qcow2 --resume --rate 100M',
     },
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },

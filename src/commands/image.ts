@@ -117,7 +117,7 @@ export default class ImageDisk extends BaseCommand {
       summary: 'go on although nothing shows that the bitmap is older than the image of --since',
       dependsOn: ['changed'],
     }),
-    freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
+    freeze: boolean({ summary: 'freeze the mounted filesystems of the source while it is read' }),
     snapshot: option({
       options: ['auto', 'lvm', 'zfs', 'vss'] as const,
       summary: 'read a snapshot of the source, and remove it afterwards; auto: where one can be made',

@@ -5,7 +5,7 @@ import { exitCodes } from '../errors.js'
 export default class Mounts extends BaseCommand {
   static override summary = 'List what "mount" has mounted.'
   static override description =
-    'Lists the images that you mounted or showed and what serves them. With --clean it takes away what is ' +
+    'Lists the images that you mounted or showed and what serves them. With --clean it removes what is ' +
     'left where a server was killed, and touches nothing else.'
   static override examples = [
     { description: 'What is mounted?', command: '<%= config.bin %> <%= command.id %>' },
@@ -13,7 +13,7 @@ export default class Mounts extends BaseCommand {
   ]
   static override usage = '<%= command.id %> [FLAGS]'
   static override flags = {
-    clean: boolean({ summary: 'take away mounts, loop devices and folders whose server is gone' }),
+    clean: boolean({ summary: 'remove mounts, loop devices and folders whose server is gone' }),
   }
 
   async run(): Promise<void> {

@@ -5,7 +5,7 @@ import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
 
 export default class Repair extends BaseCommand {
-  static override summary = 'Mend what can be mended of a damaged image.'
+  static override summary = 'Repair what can be repaired of a damaged image.'
   static override description = paragraphs(`
     Repairs what the rest of the file proves: a header or footer from its copy, a log that was not written back,
     refcounts from the references to clusters, unused space. The content of the disk is never changed, and positions

@@ -9,12 +9,12 @@ import { GuardShell } from './guard-shell.js'
 const guardScript = 'for point do fsfreeze --unfreeze "$point"; done'
 
 /**
- * Mounted filesystems held still: everything is on the medium, and writers wait. Closing it thaws them; a
+ * Mounted filesystems that are frozen: everything is on the medium, and writers wait. Closing it thaws them; a
  * process of its own
  * does so when this one dies.
  */
 export class FrozenFilesystems implements Disposable {
-  /** Mount points that are held still. */
+  /** Mount points that are frozen. */
   readonly frozen: readonly string[]
   /** Mount points that could not be: FAT, for one, has no such thing. */
   readonly refused: readonly string[]
@@ -62,7 +62,7 @@ export class FrozenFilesystems implements Disposable {
       new FrozenFilesystems(frozen, left, descriptors, guard)[Symbol.dispose]()
       throw error
     }
-    throw unsupported('E_FREEZE', `none of the mounted filesystems can be held still: ${left.join(', ')}`, {
+    throw unsupported('E_FREEZE', `none of the mounted filesystems can be frozen: ${left.join(', ')}`, {
       hint:
         'FAT, and filesystems that are frozen already, cannot. Leave out --freeze: the image is then ' +
         'crash-consistent.',
@@ -94,7 +94,7 @@ function refuseOwnOutput(point: string): void {
     if (stat?.isFile() === true && stat.dev === dev) {
       throw refused(
         'E_FREEZE_OUTPUT',
-        `the output of vdisk goes to a file on ${point}, which is to be held still: both would wait for ever`,
+        `the output of vdisk goes to a file on ${point}, which is to be frozen: both would wait for ever`,
         { hint: 'Send the output elsewhere, or leave out --freeze.' },
       )
     }
@@ -114,7 +114,7 @@ function startGuard(points: readonly string[]): GuardShell {
   if (syscalls() === undefined || !toolExists('fsfreeze')) {
     throw unsupported(
       'E_FREEZE',
-      'filesystems cannot be held still here: that needs Linux with fsfreeze (util-linux) and the optional ' +
+      'filesystems cannot be frozen here: that needs Linux with fsfreeze (util-linux) and the optional ' +
         'package koffi',
       { hint: 'Leave out --freeze: the image is then crash-consistent.' },
     )
@@ -123,7 +123,7 @@ function startGuard(points: readonly string[]): GuardShell {
   if (guard === undefined)
     throw unsupported(
       'E_FREEZE',
-      'filesystems are not held still: the process that would thaw them after a crash cannot be started',
+      'filesystems are not frozen: the process that would thaw them after a crash cannot be started',
     )
   return guard
 }

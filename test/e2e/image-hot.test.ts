@@ -66,7 +66,7 @@ async function holdsWrites({ disk, point, far }: MountedDisk, rate: number): Pro
   await written
   assert.deepEqual(
     [frozen.code, document(frozen).consistency],
-    [0, { state: 'frozen', why: `held still: ${point}` }],
+    [0, { state: 'frozen', why: `frozen: ${point}` }],
     frozen.stderr,
   )
   return waited
@@ -81,7 +81,7 @@ function document(result: CliResult): {
 }
 
 test(
-  'a source that is mounted for writing is reported, and its image is crash-consistent; with --freeze it is held still',
+  'a source that is mounted for writing is reported, and its image is crash-consistent; with --freeze it is frozen',
   { skip },
   onMountedDisk(async ({ disk, point, far }) => {
     const hot = await vdisk(['image', disk, 'hot.raw', '--json'], { cwd: far })
@@ -98,7 +98,7 @@ test(
     let rate = 64
     while (!(await holdsWrites({ disk, point, far }, rate))) {
       rate /= 4
-      assert.ok(rate >= 4, 'a write went through while the filesystem was to be held still')
+      assert.ok(rate >= 4, 'a write went through while the filesystem was to be frozen')
     }
     await write(point)
     run('e2fsck', '-fn', join(far, 'frozen.raw'))
@@ -133,7 +133,7 @@ test(
 )
 
 test(
-  'what would wait for itself is refused: the image, or the output, on the filesystem that is held still',
+  'what would wait for itself is refused: the image, or the output, on the filesystem that is frozen',
   { skip },
   onMountedDisk(async ({ disk, point, far }) => {
     const image = async (...args: string[]): Promise<[number | string, string]> => {

@@ -2,7 +2,7 @@ import type { CodesOf } from '../../errors.js'
 import type { Advice } from './advice.js'
 
 const convert = 'Open it with the program that made it, and convert or export it to another format there.'
-const plugin = 'Update the plug-in, or take it away: vdisk plugins uninstall NAME.'
+const plugin = 'Update the plug-in, or remove it: vdisk plugins uninstall NAME.'
 const files = 'Start the system that it belongs to, or mount it there.'
 
 export const unsupportedAdvice: Readonly<Record<CodesOf<'unsupported'>, Advice>> = {
@@ -25,7 +25,7 @@ export const unsupportedAdvice: Readonly<Record<CodesOf<'unsupported'>, Advice>>
   ],
   E_ENCRYPTED: ['The content cannot be read without its key, which vdisk does not take.', convert],
   E_FILE_FIXED: ['The content of this file is stored in a way that is not changed in place.', files],
-  E_FREEZE: ['Not every filesystem and system can be held still.', 'Leave --freeze out.'],
+  E_FREEZE: ['Not every filesystem and system can be frozen.', 'Leave --freeze out.'],
   E_FS_AMBIGUOUS: ['Remains of several filesystems are there, and a guess could read the wrong one.', files],
   E_FS_DEVICE: ['Devices, pipes and sockets have no content that could be copied.', 'Leave it out.'],
   E_FS_FEATURE: ['The filesystem uses a feature that vdisk does not read.', files],

@@ -120,7 +120,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_READ_ONLY_FORMAT: ['vdisk reads this format and has no writer for it.', 'vdisk formats shows what can be written.'],
   E_REBASE_TARGET: ['Without it the image would have no known parent.', 'Name the new parent, or say --no-parent.'],
   E_REPAIR_TARGET: ['A repair changes bytes, and it must be clear whose.', 'Say --output FILE or --in-place.'],
-  E_RESUME: ['There is nothing here that could be gone on with in this way.', 'Leave --resume out, and begin anew.'],
+  E_RESUME: ['There is nothing here that can be resumed in this way.', 'Leave --resume out, and start again.'],
   E_SAME_TABLE: ['The table is of that kind already.', 'Nothing has to be done.'],
   E_SCHEDULE: ['A line of cron is short, and made of plain characters.', 'Use --form systemd.'],
   E_SEARCH_FOLDER: ['Parents are searched in folders.', 'Name a folder that is there.'],

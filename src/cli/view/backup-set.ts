@@ -27,7 +27,7 @@ function policyText({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): s
       [keepMonthly, 'monthly'],
     ] as const
   ).flatMap(([count, name]) => (count === undefined ? [] : [`${count} ${name}`]))
-  return parts.length === 0 ? 'none: nothing is taken away' : `keep ${parts.join(', ')}`
+  return parts.length === 0 ? 'none: nothing is deleted' : `keep ${parts.join(', ')}`
 }
 
 /** One line a point. */

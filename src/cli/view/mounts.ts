@@ -31,7 +31,7 @@ async function mountsText(sessions: readonly ListedMount[], render: Renderer): P
     failure === undefined ? [] : [render.warning(`${image}: not all changes were written: ${failure}`)],
   )
   const dead = sessions.some(({ status }) => status !== 'served')
-    ? ['', 'What is dead or failed is taken away by "vdisk mounts --clean".']
+    ? ['', 'What is dead or failed is removed by "vdisk mounts --clean".']
     : []
   return [table, ...failures, ...dead].join('\n')
 }

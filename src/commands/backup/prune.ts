@@ -6,7 +6,7 @@ import { progressFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 
 export default class BackupPrune extends BaseCommand {
-  static override summary = 'Take away the points of a backup set that its policy does not keep.'
+  static override summary = 'Delete the points of a backup set that its policy does not keep.'
   static override description = paragraphs(`
     Deletes images that nothing needs. An image that its child needs takes in what the child holds, and then gets the
     child's name. Every point that is kept can be read at any moment, also when the power fails, and an interrupted

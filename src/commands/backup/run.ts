@@ -28,7 +28,7 @@ export default class BackupRun extends BaseCommand {
   static override flags = {
     disk: text({ helpValue: 'DISK', summary: 'the source, where it cannot be found by its serial number or ids' }),
     full: boolean({ summary: 'make a full image, whatever the settings say' }),
-    freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
+    freeze: boolean({ summary: 'freeze the mounted filesystems of the source while it is read' }),
     snapshot: option({
       options: ['auto', 'lvm', 'zfs', 'vss', 'none'] as const,
       summary: 'read a snapshot of the source (see vdisk image); what the set says when left out',

@@ -7,7 +7,7 @@ import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 
 export default class PartitionFix extends BaseCommand {
-  static override summary = 'Mend the partition table of a disk.'
+  static override summary = 'Repair the partition table of a disk.'
   static override description = paragraphs(`
     Repairs what \`inspect\` finds wrong with a partition table, as far as that needs no guess: a GPT is rebuilt
     from its other copy, the backup is moved to the end of a disk that was enlarged, checksums and the protective

@@ -30,7 +30,7 @@ export interface SnapshotPlan {
   readonly origin: string
   /** Made in order, and taken away from the last to the first. */
   readonly parts: readonly SnapshotPart[]
-  /** Whether the system itself holds the filesystem of a mount still while the snapshot is made. */
+  /** Whether the system itself freezes the filesystem of a mount while the snapshot is made. */
   readonly holds: (mount: ActiveMount) => boolean
   /** What of the volume has the name that is read; undefined where the answer cannot be understood. */
   readonly pathOf: (printed: readonly string[]) => HostPath | undefined

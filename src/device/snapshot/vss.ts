@@ -16,7 +16,7 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 const made = /^(\{[0-9A-Fa-f-]{36}\}) (\\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy\d+)$/
 
 /**
- * The plan of a shadow copy of a mounted volume of Windows (Win32_ShadowCopy). Windows holds the filesystem still while
+ * The plan of a shadow copy of a mounted volume of Windows (Win32_ShadowCopy). Windows freezes the filesystem while
  * it is made; a copy that is `ClientAccessible` is made without the writers of programs. Never run on a Windows.
  */
 export function vssPlan(uses: readonly DeviceUse[]): SnapshotPlan | NoSnapshot {

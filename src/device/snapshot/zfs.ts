@@ -11,7 +11,7 @@ const volumeFolder = '/dev/zvol'
 
 /**
  * The plan of a snapshot of a volume of ZFS: the snapshot, and a clone of it, which has a device whatever `snapdev` of
- * the volume says. ZFS does not hold a filesystem on the volume still.
+ * the volume says. ZFS does not freeze a filesystem on the volume.
  * @param name of the snapshot, and of the clone within the pool. @param numberOf the device number of a node.
  */
 export async function zfsPlan(

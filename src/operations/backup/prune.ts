@@ -95,7 +95,7 @@ function guardWhole(folder: HostPath, links: readonly LinkedPoint[]): void {
       (first.problem ?? ''),
     {
       hint:
-        'Put back what is missing; vdisk backup check lists all that is wrong. Nothing is taken away until then. ' +
+        'Put back what is missing; vdisk backup check lists all that is wrong. Nothing is deleted until then. ' +
         (unread.length > 0
           ? 'Or delete the image that cannot be read, with the files beside it, if it is lost.'
           : 'Or delete the record: its image is no point then, and is merged into the next one, or removed.'),

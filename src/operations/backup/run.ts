@@ -103,7 +103,7 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
   }
 }
 
-/** A run that holds the filesystems still itself makes no snapshot. */
+/** A run that freezes the filesystems itself makes no snapshot. */
 function chosenSnapshot(settings: SetSettings, { snapshot, freeze }: RunSetOptions): SnapshotChoice | undefined {
   const chosen = snapshot ?? (freeze === true ? 'none' : settings.snapshot)
   return chosen === 'none' ? undefined : chosen

@@ -124,7 +124,7 @@ export function heatText({ written, others }: Heat): string {
 
 /**
  * Whether the source changes while it is read.
- * @param freezes whether its filesystems are held still meanwhile. @param snapshot what an image of the snapshot is
+ * @param freezes whether its filesystems are frozen meanwhile. @param snapshot what an image of the snapshot is
  * worth that is read in its place.
  */
 export function guardInUse(device: NamedDevice, heat: Heat, freezes: boolean, snapshot?: Consistency): GuardAnswer {
@@ -142,7 +142,7 @@ export function guardInUse(device: NamedDevice, heat: Heat, freezes: boolean, sn
     guard: 'in-use',
     verdict: 'noted',
     why: freezes
-      ? `${why}; its filesystems are held still meanwhile`
+      ? `${why}; its filesystems are frozen meanwhile`
       : `${why}. The image is crash-consistent: what a power cut would have left, at best`,
   }
 }
@@ -164,25 +164,25 @@ export function consistencyOf(
   }
   const text = heatText(heat)
   if (frozen === undefined) return { state: 'crash-consistent', why: text }
-  const held = `held still: ${frozen.frozen.join(', ')}`
+  const held = `frozen: ${frozen.frozen.join(', ')}`
   if (frozen.refused.length === 0 && heat.others.length === 0) return { state: 'frozen', why: held }
   return {
     state: 'crash-consistent',
     why: [
       held,
-      ...(frozen.refused.length === 0 ? [] : [`not held still: ${frozen.refused.join(', ')}`]),
+      ...(frozen.refused.length === 0 ? [] : [`not frozen: ${frozen.refused.join(', ')}`]),
       ...heat.others,
     ].join('; '),
   }
 }
 
-/** @throws ImageError refused E_FREEZE_TARGET when the image would lie on a filesystem that is to be held still. */
+/** @throws ImageError refused E_FREEZE_TARGET when the image would lie on a filesystem that is to be frozen. */
 export function guardFreezeTarget(heat: Heat, target: string): void {
   const point = mountHolding(heat.written, target)?.point
   if (point !== undefined)
     throw refused(
       'E_FREEZE_TARGET',
-      `the image ${printable(target)} would lie on ${point}, which is to be held still while it is written: ` +
+      `the image ${printable(target)} would lie on ${point}, which is to be frozen while it is written: ` +
         'both would wait for ever',
       { hint: 'Choose a place on another disk, or leave out --freeze.' },
     )

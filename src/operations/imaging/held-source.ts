@@ -7,7 +7,7 @@ export interface HeldSourceOptions {
   readonly heat: Heat
   /** Whether the disk was opened so that nobody can mount it meanwhile. */
   readonly exclusive: boolean
-  /** Whether mounted filesystems are held still. */
+  /** Whether mounted filesystems are frozen. */
   readonly freezes: boolean
   /**
    * Where no disk of this computer is read itself, but a snapshot of it or the disk of a virtual machine: what an image
@@ -21,7 +21,7 @@ export interface HeldSourceOptions {
   }
 }
 
-/** The source while it is read: what is held still, and what its image is worth. Closing it lets filesystems go. */
+/** The source while it is read: what is frozen, and what its image is worth. Closing it lets filesystems go. */
 export class HeldSource implements Disposable {
   readonly #options: HeldSourceOptions
   #frozen: FrozenFilesystems | undefined
@@ -35,7 +35,7 @@ export class HeldSource implements Disposable {
     const { heat, freezes } = this.#options
     return when(freezes, {
       name: 'freeze',
-      message: `hold still: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`,
+      message: `freeze: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`,
       run: () => {
         this.#frozen = FrozenFilesystems.freeze(heat.mounts)
       },

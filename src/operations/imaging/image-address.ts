@@ -132,7 +132,7 @@ export class ImageAddress implements Disposable {
         hint: 'Leave out --since, or name a file of this computer.',
       })
     if (wanted.resume === true)
-      throw usage('E_RESUME', `${address.label}: an image that is sent to an address is not gone on with`, {
+      throw usage('E_RESUME', `${address.label}: an image that is sent to an address is not resumed`, {
         hint:
           'Leave out --resume. A disk that nothing writes to can be copied by vdisk convert ' +
           `${shellWord(wanted.source)} ADDRESS --resume, which makes no record.`,
@@ -200,7 +200,7 @@ export function refuseHot(name: string, heat: Heat, isHeld: boolean, driver: str
       `meanwhile: ${heatText(heat)}`,
     {
       hint:
-        'Read a snapshot (--snapshot auto), hold the filesystems still (--freeze), or send what is read once: ' +
+        'Read a snapshot (--snapshot auto), freeze the filesystems (--freeze), or send what is read once: ' +
         'a raw image (--to raw), also compressed (disk.raw.zst). No flag overrides this.',
     },
   )

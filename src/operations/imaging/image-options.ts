@@ -19,7 +19,7 @@ export interface ImageDiskOptions {
   readonly usedOnly?: Omit<UsedOnlyOptions, 'signal' | 'parts'>
   /** The partitions to keep, by number; the others read as zero. */
   readonly parts?: readonly number[]
-  /** Holds the mounted filesystems of the source still while it is read. */
+  /** Freezes the mounted filesystems of the source while it is read. */
   readonly freeze?: boolean
   /** Reads a snapshot of the source, which is made before and removed afterwards. */
   readonly snapshot?: SnapshotChoice
@@ -84,7 +84,7 @@ export function refuseCombinations(options: ImageDiskOptions, kinds: Kinds): voi
       hint: 'Give a name that is not one of a compressed file, or leave out --since.',
     })
   if (isVirtual && (snapshot !== undefined || freeze === true))
-    throw usage('E_NOT_A_DEVICE', `${printable(source)} is no disk of this computer: nothing of it is held still`, {
+    throw usage('E_NOT_A_DEVICE', `${printable(source)} is no disk of this computer: nothing of it is frozen`, {
       hint: 'Leave out --snapshot and --freeze; the program that runs the virtual machine makes its snapshots.',
     })
   if (changed === undefined) return
@@ -105,11 +105,11 @@ function refuseResume({ since, snapshot }: ImageDiskOptions, { isVirtual, isComp
       hint: 'Leave out one of them: the next snapshot would show the source at another moment.',
     })
   if (isCompressed)
-    throw usage('E_RESUME', 'an image in a compressed file cannot be gone on with', {
+    throw usage('E_RESUME', 'an image in a compressed file cannot be resumed', {
       hint: 'Give a name that is not one of a compressed file (a QCOW2 may be compressed itself: --compress).',
     })
   if (isVirtual)
-    throw usage('E_RESUME', 'an image of the disk of a virtual machine cannot be gone on with', {
-      hint: 'Leave out --resume; vdisk convert SOURCE TARGET --resume can be gone on with.',
+    throw usage('E_RESUME', 'an image of the disk of a virtual machine cannot be resumed', {
+      hint: 'Leave out --resume; vdisk convert SOURCE TARGET --resume can be resumed.',
     })
 }

@@ -450,7 +450,7 @@ class Imaging {
     if (this.#sameDisk.verdict !== 'passed')
       throw refused(
         'E_FREEZE_TARGET',
-        `the filesystems of ${printable(this.device.name)} are not held still: ${this.#sameDisk.why}`,
+        `the filesystems of ${printable(this.device.name)} are not frozen: ${this.#sameDisk.why}`,
         { hint: 'Choose a place on another disk, or leave out --freeze.' },
       )
     guardFreezeTarget(this.heat, this.#target)

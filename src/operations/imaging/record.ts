@@ -39,8 +39,8 @@ const consistencyStates = [
 
 /**
  * What the image is worth as a moment of the disk. `cold`: nothing wrote meanwhile; `frozen`: the mounted filesystems
- * were held still; `crash-consistent`: it was in use, and the image is at best what a power cut would have left;
- * `filesystem-consistent`: of a snapshot that was taken while the filesystems were held still;
+ * were frozen; `crash-consistent`: it was in use, and the image is at best what a power cut would have left;
+ * `filesystem-consistent`: of a snapshot that was taken while the filesystems were frozen;
  * `application-consistent`: of a snapshot for which programs brought their files in order too.
  */
 export interface Consistency {

@@ -53,7 +53,7 @@ export function beginImage(
   if (session.identity !== undefined && heat.hot)
     throw refused(
       'E_RESUME_SOURCE',
-      `the image of ${printable(device.name)} cannot be gone on with while the disk changes: ${heatText(heat)}`,
+      `the image of ${printable(device.name)} cannot be resumed while the disk changes: ${heatText(heat)}`,
       { hint: 'Stop what writes to it first.' },
     )
   const { usedOnly, parts, sparse, toolVersion = '' } = options

@@ -52,7 +52,7 @@ export function noSnapshot(device: NamedDevice, why: string): ImageError {
     'E_NO_SOURCE_SNAPSHOT',
     `no snapshot of ${printable(device.name)} can be made: ${printable(why)}`,
     {
-      hint: 'Leave out --snapshot to read the source itself, or give --freeze to hold its filesystems still meanwhile.',
+      hint: 'Leave out --snapshot to read the source itself, or give --freeze to freeze its filesystems meanwhile.',
     },
   )
 }

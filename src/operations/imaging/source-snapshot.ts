@@ -33,7 +33,7 @@ export interface SnapshotResult {
 /** Runs each of its words as a command until it succeeds. */
 const removingScript = 'for each do for pause in 0 1 2 5 10; do sleep $pause; eval "$each" && break; done; done'
 
-/** Programs that make snapshots keep their state below these: to hold them still would stop those programs. */
+/** Programs that make snapshots keep their state below these: to freeze them would stop those programs. */
 const neededPoints = ['/', '/etc', '/run', '/var', '/var/lib', '/var/log', '/tmp', '/usr', '/dev']
 
 /** Milliseconds between attempts to remove what is still in use: by udev, which looks at each new device. */
@@ -60,7 +60,7 @@ export class SourceSnapshot {
   #guard: GuardShell | undefined
   #frozen: FrozenFilesystems | undefined
   #clock: NodeJS.Timeout | undefined
-  /** Mount points that were held still, and those that were not, by vdisk. */
+  /** Mount points that were frozen, and those that were not, by vdisk. */
   #heldPoints: readonly string[]
   #notHeld: readonly string[] = []
   #askedAt = 0
@@ -98,7 +98,7 @@ export class SourceSnapshot {
     }))
     if (points === '') return makes
     return [
-      { name: 'freeze', message: `hold still: ${points}`, run: () => this.#freeze() },
+      { name: 'freeze', message: `freeze: ${points}`, run: () => this.#freeze() },
       ...makes,
       { name: 'thaw', message: 'let the filesystems go', run: () => this.#thaw() },
     ]
@@ -124,8 +124,8 @@ export class SourceSnapshot {
       return { state: 'crash-consistent', why: `${what}; whether a program wrote to it is not known` }
     }
     if (others.length === 0 && this.#notHeld.length === 0)
-      return { state: 'filesystem-consistent', why: `${what}, held still meanwhile: ${held.join(', ')}` }
-    const unheld = this.#notHeld.length === 0 ? [] : [`not held still: ${this.#notHeld.join(', ')}`]
+      return { state: 'filesystem-consistent', why: `${what}, frozen meanwhile: ${held.join(', ')}` }
+    const unheld = this.#notHeld.length === 0 ? [] : [`not frozen: ${this.#notHeld.join(', ')}`]
     return { state: 'crash-consistent', why: [what, ...unheld, ...others].join('; ') }
   }
 
@@ -219,7 +219,7 @@ export class SourceSnapshot {
     })
   }
 
-  /** Mounts that the system does not hold still by itself, of those that are written to. */
+  /** Mounts that the system does not freeze by itself, of those that are written to. */
   get #unheld(): ActiveMount[] {
     return this.#heat.written.filter((mount) => !this.#plan.holds(mount))
   }

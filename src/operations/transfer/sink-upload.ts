@@ -67,7 +67,7 @@ export class UploadOutput implements Output {
     this.#inner.check()
     const { resume, addDisks, verify } = this.#options
     if (resume === true && this.#target.resumes !== true)
-      throw usage('E_RESUME', `an upload to ${this.#target.label} cannot be gone on with`, {
+      throw usage('E_RESUME', `an upload to ${this.#target.label} cannot be resumed`, {
         hint: 'Leave out --resume.',
       })
     if (verify === true && addDisks !== undefined)

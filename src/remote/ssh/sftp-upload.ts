@@ -110,7 +110,7 @@ export class SftpPlace implements Disposable {
       await this.remove(partial)
       return undefined
     }
-    return await this.#doing('the file that was begun cannot be gone on with', async () => {
+    return await this.#doing('the file that was begun cannot be resumed', async () => {
       const handle = await client.openWrite(partial)
       await client.truncate(handle, earlier.sent)
       return new SftpPartial(this, client, { handle, partial, path, replaces, notes: [] })

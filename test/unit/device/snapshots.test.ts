@@ -88,7 +88,7 @@ test('volumes of LVM: room for a snapshot, thin ones, and what can have none', a
     assert.match(await whyNot(report(row({ [name]: value }))), /it is no volume of LVM/, name)
 })
 
-test('volumes of LVM: what the kernel holds still, when a snapshot is lost, and what others left', async () => {
+test('volumes of LVM: what the kernel freezes, when a snapshot is lost, and what others left', async () => {
   const leftover = row({ lv_name: 'vdisk-0', origin: 'root', lv_tags: 'a,vdisk_snapshot', lv_kernel_minor: '9' })
   const plan = await lvm(report(row(), leftover, { ...leftover, vg_name: 'vg2' }, { ...leftover, lv_tags: 'a' }))
   assert.deepEqual(plan.leftovers, ['vg/vdisk-0'])

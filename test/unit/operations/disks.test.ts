@@ -81,16 +81,16 @@ test('what the record will say of the moment', () => {
   assert.equal(consistencyOf(hot, false).state, 'crash-consistent')
   assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: [] }), {
     state: 'frozen',
-    why: 'held still: /w/lv',
+    why: 'frozen: /w/lv',
   })
   assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: ['/boot/efi'] }), {
     state: 'crash-consistent',
-    why: 'held still: /w/lv; not held still: /boot/efi',
+    why: 'frozen: /w/lv; not frozen: /boot/efi',
   })
   assert.equal(
     consistencyOf(swap, false, { frozen: ['/w/lv', '/w/lk'], refused: [] }).state,
     'crash-consistent',
-    'swap space is not held still',
+    'swap space is not frozen',
   )
   const readOnly = {
     ...hot,
