@@ -1,5 +1,6 @@
 import { deviceNumberText } from '../binary/device-number.js'
-import fs from '../sys/host-fs.js'
+import fs, { isWindows } from '../sys/host-fs.js'
+import { textOfFile } from '../sys/readable.js'
 
 /** /sys counts in sectors of 512 bytes, whatever the device has. */
 const systemSector = 512
@@ -15,13 +16,8 @@ export function deviceSize(descriptor: number): number {
 /** As Linux records it. */
 function recordedSize(descriptor: number): number | undefined {
   const { rdev } = fs.fstatSync(descriptor, { bigint: true })
-  try {
-    const text = fs.readFileSync(`/sys/dev/block/${deviceNumberText(rdev)}/size`, 'latin1').trim()
-    return /^\d{1,13}$/.test(text) ? Number(text) * systemSector : undefined
-  } catch {
-    // Another system, or a container without /sys.
-    return undefined
-  }
+  const text = (textOfFile(`/sys/dev/block/${deviceNumberText(rdev)}/size`) ?? '').trim()
+  return /^\d{1,13}$/.test(text) ? Number(text) * systemSector : undefined
 }
 
 /** By reading single sectors, on any system (about 60 reads). */
@@ -32,7 +28,7 @@ function searchedSize(descriptor: number): number {
       return fs.readSync(descriptor, sector, 0, 512, position) === 512
     } catch (cause) {
       // Past the end Linux gives no bytes and no error; Windows, and some drivers of it, give one.
-      return process.platform !== 'win32' && (cause as NodeJS.ErrnoException).code === 'EIO'
+      return !isWindows && (cause as NodeJS.ErrnoException).code === 'EIO'
     }
   }
   if (!isThere(0)) return 0

@@ -11,12 +11,12 @@ import type { HostPath } from '../errors.js'
  * as a lone surrogate, U+DC00 + byte (PEP 383, as Python does it): nothing is lost, and two names stay two.
  */
 
-const windows = process.platform === 'win32'
+export const isWindows = process.platform === 'win32'
 const anySurrogate = /[\ud800-\udfff]/
 
 /** A path as bytes of this system's. @throws Error with code EILSEQ for a string that no name can be. */
 export function hostBytes(path: HostPath): string | Buffer {
-  if (windows || !anySurrogate.test(path)) return path
+  if (isWindows || !anySurrogate.test(path)) return path
   const pieces: Buffer[] = []
   for (const character of path) {
     const code = character.codePointAt(0) ?? 0
@@ -52,7 +52,7 @@ export function nameBytes(name: HostPath): Buffer {
  * stand for in a path is replaced by a half that stands for nothing, so that such a name is the name of no file.
  */
 export function fromUtf16(name: string): string {
-  return windows ? name : name.replace(/(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ud800')
+  return isWindows ? name : name.replace(/(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ud800')
 }
 
 /** Whether bytes are UTF-8 of one character, whole. */
