@@ -25,7 +25,7 @@ import { inNewFolder, root, run } from './run.js'
  * @returns the path of the .deb
  */
 export function debianPackage(folder) {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { version, author } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const architecture = run('dpkg', ['--print-architecture']).trim()
   return inNewFolder('vdisk-deb-', (tree) => {
     const program = join(tree, 'usr/lib/vdisk')
@@ -38,7 +38,10 @@ export function debianPackage(folder) {
     writeNotices(join(tree, 'usr/share/doc/vdisk'))
     setModes(tree)
     mkdirSync(join(tree, 'DEBIAN'))
-    writeFileSync(join(tree, 'DEBIAN/control'), control(version, architecture, sizeOf(join(tree, 'usr'))))
+    writeFileSync(
+      join(tree, 'DEBIAN/control'),
+      control(version, architecture, maintainer(author), sizeOf(join(tree, 'usr'))),
+    )
     const path = join(folder, `vdisk_${version}_${architecture}.deb`)
     mkdirSync(folder, { recursive: true })
     run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', tree, path])
@@ -132,10 +135,16 @@ function sizeOf(folder) {
   return Math.ceil(bytes / 1024)
 }
 
-const control = (version, architecture, kib) => `Package: vdisk
+/** Debian wants a name and an address; what is built before anybody publishes has neither. */
+function maintainer(author) {
+  if (author === undefined) return 'The vdisk authors <vdisk@localhost>'
+  return typeof author === 'string' ? author.replace(/\s*\(.*\)$/, '') : `${author.name} <${author.email}>`
+}
+
+const control = (version, architecture, maintainer, kib) => `Package: vdisk
 Version: ${version}
 Architecture: ${architecture}
-Maintainer: The vdisk authors <vdisk@localhost>
+Maintainer: ${maintainer}
 Installed-Size: ${kib}
 Depends: nodejs (>= 20.19)
 Recommends: libisal2, libdeflate0, libzstd1

@@ -360,6 +360,19 @@ function packSmallChunks(modules, outputs, name) {
   ])
 }
 
+/** The licences of the packages that are in the bundle: they may be used where their notice is kept. */
+function licences(inputs) {
+  const packages = new Set(inputs.flatMap((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []))
+  const parts = [...packages].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'))
+    const file = fs.readdirSync(path.join(root, folder)).find((each) => /^licen[cs]e/i.test(each))
+    if (file === undefined) throw new Error(`${name} has no licence that the bundle could carry`)
+    const text = fs.readFileSync(path.join(root, folder, file), 'utf8').trim()
+    return `${name} ${version} (${license})\n\n${text}\n`
+  })
+  return `The files in this folder hold parts of these packages.\n\n${parts.join(`\n${'-'.repeat(80)}\n\n`)}`
+}
+
 async function make() {
   const { build, transform } = await import('esbuild')
   const files = javascriptFiles(sources)
@@ -411,6 +424,7 @@ async function make() {
     path.join(target, 'index.mjs'),
     `import library from './index.js'\nexport const { ${outputs.get('index.js').exports.join(', ')} } = library\n`,
   )
+  writeWhole(path.join(target, 'licences.txt'), licences(Object.keys(metafile.inputs)))
   // Which modules are in which file: the files do not say it themselves.
   const contents = [...outputs].map(([file, { inputs }]) => [file, Object.keys(inputs)])
   writeWhole(path.join(target, 'contents.json'), JSON.stringify(Object.fromEntries(contents)))

@@ -1,7 +1,7 @@
-// Writes dist/types and dist/types-commonjs: the type declarations that the library's own lead to, and no others.
+// Writes dist/types: the type declarations that the library's own lead to, and no others.
 //
-// TypeScript takes a declaration for an ES module or for CommonJS by the package.json above it, and the library can be
-// had as both: the second folder holds the same files under a package.json of its own.
+// TypeScript takes a declaration for an ES module or for CommonJS by its name or the package.json above it, and the
+// library can be had as both. The files are CommonJS, as the bundle is; index.d.mts, for ES modules, exports the same.
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,14 +20,16 @@ export function declarationsFrom(first) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const files = declarationsFrom(path.join(sources, 'index.d.ts'))
-  for (const folder of ['dist/types', 'dist/types-commonjs']) {
-    const target = path.join(root, folder)
-    fs.rmSync(target, { recursive: true, force: true })
-    for (const file of files) {
-      const copy = path.join(target, path.relative(sources, file))
-      fs.mkdirSync(path.dirname(copy), { recursive: true })
-      fs.copyFileSync(file, copy)
-    }
+  const target = path.join(root, 'dist/types')
+  fs.rmSync(target, { recursive: true, force: true })
+  for (const file of files) {
+    const copy = path.join(target, path.relative(sources, file))
+    fs.mkdirSync(path.dirname(copy), { recursive: true })
+    fs.copyFileSync(file, copy)
   }
-  fs.writeFileSync(path.join(root, 'dist/types-commonjs/package.json'), '{ "type": "commonjs" }\n')
+  // A program need not name Node's types: since TypeScript 6 none are taken that it does not name.
+  const index = path.join(target, 'index.d.ts')
+  fs.writeFileSync(index, `/// <reference types="node" />\n${fs.readFileSync(index, 'utf8')}`)
+  fs.writeFileSync(path.join(target, 'index.d.mts'), "export * from './index.js'\n")
+  fs.writeFileSync(path.join(target, 'package.json'), '{ "type": "commonjs" }\n')
 }

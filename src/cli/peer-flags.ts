@@ -1,23 +1,54 @@
-import { usage } from '../errors.js'
+import { printable, usage } from '../errors.js'
 
 /** Formats as qemu-img names them: a word of these behind `-f` is a format, not a file. */
 const formatNames: ReadonlySet<string> = new Set(
   'raw file host_device qcow qcow2 qed vpc vhd vhdx vmdk vdi dmg parallels bochs cloop luks'.split(' '),
 )
 
-/** Flags of qemu-img that mean nothing here, and what does the same. */
-export const explained: Readonly<Record<string, string>> = {
-  '-B': 'Give the parent of the new image with --parent.',
-  '-F': 'Give the format of the parent with --parent-format.',
-  '-T': 'vdisk chooses the cache mode itself.',
-  '-t': 'vdisk chooses the cache mode itself; --no-flush does not wait for the medium.',
-  '-U': 'vdisk reads images that others have open, and warns; --allow-in-use leaves out the warning.',
-  '-W': 'vdisk writes in parallel by itself; --threads says with how many threads.',
-  '-l': 'Name the snapshot to read with --snapshot.',
-  '-m': 'vdisk reads and writes in parallel by itself; --threads says with how many threads.',
-  '-n': 'The target is always made new; a disk or partition that is there is written by vdisk restore.',
-  '-r': 'vdisk check never changes an image: vdisk repair mends it.',
-  '--backing-chain': 'vdisk info names the parents, and vdisk chain show shows each of them.',
+/**
+ * Flags of qemu-img, libguestfs, virt-v2v and PowerShell that mean nothing here: a flag that the commands have which
+ * they are explained for, and what does the same.
+ */
+export const explained: Readonly<Record<string, readonly [flag: string, advice: string]>> = {
+  '-B': ['parent', 'Give the parent of the new image with --parent.'],
+  '-DestinationPath': ['to', 'Names of files stand alone here: the source comes first, then the target.'],
+  '-F': ['parent-format', 'Give the format of the parent with --parent-format.'],
+  '-Path': ['from', 'Names of files stand alone here: the source comes first, then the target.'],
+  '-SizeBytes': ['to', 'The size stands alone behind the name: 10G.'],
+  '-T': ['from', 'vdisk chooses the cache mode itself.'],
+  '-U': ['allow-in-use', 'vdisk reads images that others have open, and warns; --allow-in-use leaves out the warning.'],
+  '-VHDType': ['subformat', 'Say it with --subformat: fixed or dynamic. A child is made with --parent.'],
+  '-W': ['threads', 'vdisk writes in parallel by itself; --threads says with how many threads.'],
+  '-a': ['from', 'The image stands alone here; a file inside it is IMAGE@PARTITION:/PATH.'],
+  '-i': ['to', 'The source stands alone here: it comes first, then the target.'],
+  '-l': ['snapshot', 'Name the snapshot to read with --snapshot.'],
+  '-m': ['threads', 'vdisk reads and writes in parallel by itself; --threads says with how many threads.'],
+  '-n': ['to', 'The target is always made new; a disk or partition that is there is written by vdisk restore.'],
+  '-of': ['to', 'Name the format of the target with --to.'],
+  '-os': ['to', 'The target stands alone here, with its folder.'],
+  '-r': ['deep', 'vdisk check never changes an image: vdisk repair mends it.'],
+  '-t': ['flush', 'vdisk chooses the cache mode itself; --no-flush does not wait for the medium.'],
+  '--backing-chain': ['parent-map', 'vdisk info names the parents, and vdisk chain show shows each of them.'],
+}
+
+const ends = 'Leave out if= and of=: the source comes first, then the target.'
+const blocks = 'Leave it out: vdisk chooses the size of its blocks, leaves holes and shows progress by itself.'
+const part = 'Leave it out: the whole disk is read. "vdisk partition extract" takes one partition out of it.'
+
+/** What `dd` takes. */
+const operands: Readonly<Record<string, string>> = {
+  if: ends,
+  of: ends,
+  bs: blocks,
+  conv: blocks,
+  ibs: blocks,
+  iflag: blocks,
+  obs: blocks,
+  oflag: blocks,
+  status: blocks,
+  count: part,
+  seek: part,
+  skip: part,
 }
 
 /** Names of options in qemu-img, where they are others here. */
@@ -49,15 +80,13 @@ export function peerFlags(argv: readonly string[], flags: ReadonlySet<string>): 
       if (known.tookValue) index++
       continue
     }
-    const advice = Object.hasOwn(explained, word) ? explained[word] : undefined
+    const [needed = '', advice] = (Object.hasOwn(explained, word) ? explained[word] : undefined) ?? []
     // A flag of the command's own is never another program's.
-    if (advice !== undefined && !flags.has(word.replace(/^--?/, '')))
+    if (advice !== undefined && flags.has(needed) && !flags.has(word.replace(/^--?/, '')))
       throw usage('E_USAGE', `vdisk has no flag ${word}`, { hint: advice })
-    const [, operand] = /^(?:if|of)=(.*)$/.exec(word) ?? []
-    if (operand !== undefined && flags.has('to'))
-      throw usage('E_USAGE', `${word}: names of files stand alone here`, {
-        hint: 'Leave out if= and of=: the source comes first, then the target.',
-      })
+    const [, operand] = /^([a-z]+)=/.exec(word) ?? []
+    if (operand !== undefined && Object.hasOwn(operands, operand) && flags.has('to'))
+      throw usage('E_USAGE', `vdisk has no operands like ${printable(word)}`, { hint: operands[operand] })
     result.push(word)
   }
   return result

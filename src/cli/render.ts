@@ -185,13 +185,10 @@ async function fitted(
   const {
     default: { getBorderCharacters, table },
   } = await import('table')
-  const fits = [...widths]
-  const taken = (): number => fits.reduce((sum, one) => sum + one + 2, -2)
-  while (taken() > width) {
-    const widest = Math.max(...fits)
-    if (widest <= narrowest) break
-    fits[fits.lastIndexOf(widest)] = Math.max(narrowest, widest - (taken() - width))
-  }
+  const words = widths.map((_, column) => widest(cells.map(longestWord), column))
+  const least = (column: number): number => Math.max(narrowest, words[column] ?? 0)
+  // Words are broken only where columns as wide as their longest word do not fit either.
+  const fits = narrowed(narrowed(widths, width, least), width, () => narrowest)
   const columns = Object.fromEntries(
     fits.map((one, column) => [column, { width: one, wrapWord: true, paddingLeft: 0, paddingRight: 2 }]),
   )
@@ -204,6 +201,22 @@ async function fitted(
     .filter((line) => line !== '')
     .join('\n')
 }
+
+/** Widths that together take no more than a line: the widest are made narrower first, none below its least. */
+function narrowed(widths: readonly number[], width: number, least: (column: number) => number): number[] {
+  const fits = [...widths]
+  for (;;) {
+    const excess = fits.reduce((sum, one) => sum + one + 2, -2) - width
+    const wide = fits.map((one, column) => (one > least(column) ? one : 0))
+    const widest = Math.max(...wide)
+    if (excess <= 0 || widest === 0) return fits
+    const column = wide.lastIndexOf(widest)
+    fits[column] = Math.max(least(column), widest - excess)
+  }
+}
+
+const longestWord = (row: readonly string[]): string[] =>
+  row.map((cell) => cell.split(' ').reduce((longest, word) => (word.length > longest.length ? word : longest), ''))
 
 /** A value broken at spaces, the further lines indented to stand under the first. */
 function wrapped(text: string, width: number, indent: number): string {

@@ -38,7 +38,7 @@ export function firstScreen(root: string, version: string, width: number): strin
     if (name !== undefined) topics.set(topic, [...(topics.get(topic) ?? []), name])
   const long = Math.max(...jobs.map(([command]) => command.length))
   return [
-    `vdisk ${version}: virtual disks converted, inspected, repaired and mounted; physical ones imaged and restored`,
+    `vdisk ${version}: convert, inspect and repair disk images; image and restore disks`,
     '',
     ...jobs.map(([command, what]) => `  ${command.padEnd(long)}  ${what}`),
     '',

@@ -1,54 +1,4 @@
-/** What people type who come from other programs, and the command that does it here. */
-const otherWords: Readonly<Record<string, string>> = {
-  attach: 'mount',
-  backup: 'image',
-  burn: 'restore',
-  checksum: 'hash',
-  clonehd: 'convert',
-  clonemedium: 'convert',
-  commit: 'chain commit',
-  copy: 'convert',
-  createhd: 'create',
-  createmedium: 'create',
-  dd: 'convert',
-  ddrescue: 'image',
-  detach: 'unmount',
-  diff: 'compare',
-  dump: 'image',
-  export: 'convert',
-  extract: 'partition extract',
-  fdisk: 'partition list',
-  flash: 'restore',
-  flatten: 'chain flatten',
-  fsck: 'check',
-  get: 'cp',
-  guestmount: 'mount',
-  import: 'convert',
-  list: 'partition list',
-  losetup: 'mount',
-  lsblk: 'disks',
-  md5sum: 'hash',
-  merge: 'chain commit',
-  modifymedium: 'resize',
-  nbd: 'serve',
-  new: 'create',
-  open: 'inspect',
-  partitions: 'partition list',
-  'qemu-nbd': 'serve',
-  rebase: 'chain rebase',
-  restoredisk: 'restore',
-  restoreparts: 'restore',
-  save: 'image',
-  savedisk: 'image',
-  saveparts: 'image',
-  sha256sum: 'hash',
-  show: 'inspect',
-  shrink: 'compact',
-  sparsify: 'compact',
-  umount: 'unmount',
-  verify: 'check',
-  write: 'restore',
-}
+import { commandOf, copyingCommand } from './other-words.js'
 
 /** Single characters to insert, delete, replace or swap to get from one word to the other. */
 function editDistance(from: string, to: string): number {
@@ -76,16 +26,21 @@ function editDistance(from: string, to: string): number {
 
 /**
  * The command that was probably meant; undefined when none is near.
- * @param words what was typed, without flags. @param commands names of commands, their words separated by spaces.
+ * @param words what was typed. @param commands names of commands, their words separated by spaces.
+ * @param misspelt whether it may be a misspelt one of them.
  */
-export function suggestion(words: readonly string[], commands: readonly string[]): string | undefined {
+export function suggestion(words: readonly string[], commands: readonly string[], misspelt = true): string | undefined {
   const [first = '', second] = words.map((word) => word.toLowerCase())
   const both = second === undefined ? [] : [`${first} ${second}`]
   // A word may be a topic here and a command elsewhere: `backup lst` is one of the topic's, `backup /dev/sdb` is not.
   const ofTopic = commands.filter((command) => command.startsWith(`${first} `)).map((name) => name.split(' ')[1] ?? '')
   const near = second === undefined ? undefined : nearestWord(second, ofTopic)
   if (near !== undefined) return `${first} ${near}`
-  return otherWords[first] ?? (ofTopic.length > 0 ? undefined : nearest([...both, first], commands, first))
+  return (
+    copyingCommand(words) ??
+    commandOf(first) ??
+    (ofTopic.length > 0 || !misspelt ? undefined : nearest([...both, first], commands, first))
+  )
 }
 
 /** The word that one is most like; undefined when none is near. */

@@ -2,6 +2,7 @@ import type { Command } from '@oclif/core/command'
 import { printable, usage, type ImageError } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { commandNames } from './short-help.js'
+import { noteOn } from './other-words.js'
 import { nearestWord, suggestion } from './suggest.js'
 
 /** What oclif's parser throws, as far as it is used here. */
@@ -96,14 +97,16 @@ export function unknownCommand(bin: string, words: readonly string[], commands: 
   if (first.startsWith('-')) return unknownFirstFlag(bin, first)
   const isTopic = commands.some((name) => name.startsWith(`${first} `))
   const typed = isTopic && second !== undefined ? `${first} ${second}` : first
-  const meant = suggestion(words, commands)
+  const note = noteOn(first)
+  // A word that is explained is no misspelt one: `format` is not `formats`.
+  const meant = suggestion(words, commands, note === undefined)
   const list = isTopic ? `"${bin} ${first} --help" lists what ${first} can do.` : `"${bin} --help" lists all commands.`
   if (second !== undefined && commands.includes(first) && (meant === undefined || meant === first))
     return usage('E_USAGE', `${bin} ${first} takes no argument "${printable(second)}"`, {
       hint: isTopic ? list : `"${bin} ${first} --help" shows how it is used.`,
     })
   return usage('E_UNKNOWN_COMMAND', `${bin} has no command "${printable(typed)}"`, {
-    hint: meant === undefined ? list : `Did you mean "${bin} ${meant}"? ${list}`,
+    hint: [...(meant === undefined ? [] : [`Did you mean "${bin} ${meant}"?`]), note ?? list].join(' '),
     details: { command: typed, suggestion: meant },
   })
 }

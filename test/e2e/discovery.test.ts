@@ -26,6 +26,10 @@ test('a command that is not there: what was meant, exit 2, JSON when it was aske
     [['chain', 'flaten', 'a'], 'vdisk chain flatten'],
     [['snapshot', 'creat'], 'vdisk snapshot create'],
     [['umount', '/mnt'], 'vdisk unmount'],
+    [['Convert-VHD', '-Path', 'a.vhd', '-DestinationPath', 'b.vhdx'], 'vdisk convert'],
+    [['virt-cat', '-a', 'a.img', '/etc/fstab'], 'vdisk cat'],
+    [['dd', 'if=a.img', 'of=/dev/sdb', 'bs=4M'], 'vdisk restore'],
+    [['ddrescue', '/dev/sdb', 'a.img'], 'vdisk image'],
     // Nothing of the topic is near: its name alone makes no command likely.
     [['backup', 'xx'], 'vdisk image'],
   ] as const) {
@@ -33,6 +37,10 @@ test('a command that is not there: what was meant, exit 2, JSON when it was aske
     assert.equal(said.code, 2)
     assert.match(said.stderr, new RegExp(`Did you mean "${meant}"\\?`), words.join(' '))
   }
+  // What vdisk does not do is said, and no other command is guessed.
+  const format = await vdisk(['format', 'a.img'], { cwd })
+  assert.match(format.stderr, /no command "format"[^]*erases no disk and makes no filesystem/)
+  assert.doesNotMatch(format.stderr, /Did you mean/)
   const none = await vdisk(['xyzzy\u001b[31m'], { cwd })
   assert.equal(none.code, 2)
   assert.doesNotMatch(none.stderr, /Did you mean|\u001b/)

@@ -16,6 +16,45 @@ const examples = [
 /** Node as it runs the tests, and others that VDISK_NODES names (paths, separated by colons). */
 const nodes = [process.execPath, ...(process.env['VDISK_NODES'] ?? '').split(':').filter((path) => path !== '')]
 
+/** Writes a program as an ES module and as CommonJS, in which there is no await outside functions. */
+function writeProgram(folder: string, index: number, program: string): void {
+  const [imports, rest] = [/^import .*\n/gm, program.replaceAll(/^import .*\n/gm, '')]
+  const head = (program.match(imports) ?? []).join('')
+  fs.writeFileSync(join(folder, `example${index}.mts`), program)
+  fs.writeFileSync(join(folder, `common${index}.cts`), `${head}\nasync function main() {\n${rest}}\nvoid main()\n`)
+}
+
+test('the strictest programs compile, however they find modules, also where they name no types of Node', (t) => {
+  const cwd = testFolder(t)
+  fs.mkdirSync(join(cwd, 'node_modules'))
+  fs.symlinkSync(root, join(cwd, 'node_modules/vdisk'))
+  for (const [index, { program }] of examples.entries()) writeProgram(cwd, index, program)
+  for (const [module, moduleResolution] of [
+    ['nodenext', 'nodenext'],
+    ['node16', 'node16'],
+    ['esnext', 'bundler'],
+  ]) {
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: 'es2022',
+      lib: ['es2022'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noPropertyAccessFromIndexSignature: true,
+      skipLibCheck: false,
+      noEmit: true,
+    }
+    const include = moduleResolution === 'bundler' ? ['*.mts'] : ['*.mts', '*.cts']
+    fs.writeFileSync(join(cwd, 'tsconfig.json'), JSON.stringify({ compilerOptions, include }))
+    const compiler = join(root, 'node_modules/typescript-7/bin/tsc')
+    const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', cwd], { encoding: 'utf8' })
+    assert.equal(status, 0, `${moduleResolution}: ${stdout}`)
+  }
+})
+
 test('the examples of docs/library.md compile strictly and print what the page says, as both kinds of modules', (t) => {
   assert.ok(examples.length >= 6)
   const cwd = testFolder(t)
@@ -23,13 +62,7 @@ test('the examples of docs/library.md compile strictly and print what the page s
   fs.symlinkSync(root, join(cwd, 'node_modules/vdisk'))
   fs.symlinkSync(join(root, 'node_modules/@types/node'), join(cwd, 'node_modules/@types/node'))
   fs.symlinkSync(join(root, 'node_modules/undici-types'), join(cwd, 'node_modules/undici-types'))
-  for (const [index, { program }] of examples.entries()) {
-    fs.writeFileSync(join(cwd, `example${index}.mts`), program)
-    // CommonJS has no await outside functions.
-    const [imports, rest] = [/^import .*\n/gm, program.replaceAll(/^import .*\n/gm, '')]
-    const head = (program.match(imports) ?? []).join('')
-    fs.writeFileSync(join(cwd, `common${index}.cts`), `${head}\nasync function main() {\n${rest}}\nvoid main()\n`)
-  }
+  for (const [index, { program }] of examples.entries()) writeProgram(cwd, index, program)
   const options = {
     target: 'es2023',
     lib: ['es2023', 'esnext.disposable'],

@@ -32,7 +32,7 @@ function platformList(platforms: readonly Platform[], render: Renderer): string 
     byFormat.set(takes, [...(byFormat.get(takes) ?? []), id])
   }
   return [
-    render.heading('Made unless the name of the target chooses another: the format, and --for which platforms'),
+    render.heading('The format that --for makes, where the name of the target says no other'),
     render.facts([...byFormat].map(([format, ids]) => [format, ids.join(' ')])),
     '',
     render.plain('What one takes: vdisk platforms azure-gen2'),

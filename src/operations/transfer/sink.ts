@@ -20,7 +20,7 @@ export interface Transferred extends CopyResult {
 export interface Making extends Disposable {
   readonly steps: readonly Step[]
   /** What an interruption leaves of the target, a sentence. */
-  readonly left?: string
+  readonly left?: string | undefined
   /**
    * Takes back what was begun elsewhere, which takes time; before it is closed, when a step failed.
    * @returns what to say besides the error, a sentence.
@@ -65,19 +65,19 @@ export interface Output {
   /** The name whose extension says which format the image is to have; undefined: raw, unless asked otherwise. */
   readonly formatName: string | undefined
   /** What results call the format, where it is not that of an image: `ova`. */
-  readonly formatId?: string
+  readonly formatId?: string | undefined
   /** Whether it is a place of another computer. */
-  readonly isRemote?: boolean
+  readonly isRemote?: boolean | undefined
   /** By the id of a format: options that images have there where nothing else is asked for. */
-  readonly usual?: Readonly<Record<string, OptionValues>>
+  readonly usual?: Readonly<Record<string, OptionValues>> | undefined
   /** What is to be done next there for a platform, where it is not what follows a file. */
   next?(platform: string): readonly string[] | undefined
   /** Whether it takes several disks. */
-  readonly takesDisks?: boolean
+  readonly takesDisks?: boolean | undefined
   /** Whether the content is moved by `Content.fill`, before anything of it is given out. */
   readonly movesOnce?: boolean
   /** The format of the images in it, where its name does not say so. @throws ImageError usage. */
-  format?(registry: Registry): TargetFormat
+  readonly format?: ((registry: Registry) => TargetFormat) | undefined
   /** What the options ask for and the target cannot have. @throws ImageError usage. */
   check(): void
   /**

@@ -49,10 +49,26 @@ test('command lines of qemu-img, as vdisk has them', () => {
 })
 
 test('what qemu-img has and vdisk does otherwise is explained, with flags and commands that are there', () => {
-  for (const word of Object.keys(explained)) assert.throws(() => here('info', `a ${word}`), { code: 'E_USAGE' }, word)
-  assert.throws(() => here('convert', 'if=a of=b'), { code: 'E_USAGE' })
+  for (const [word, [flag]] of Object.entries(explained)) {
+    const [id] = Object.keys(commands).filter((one) => {
+      const flags = flagsOf(one)
+      return (flags.has('from') || flags.has('to')) && flags.has(flag) && !flags.has(word.slice(1))
+    })
+    assert.ok(id !== undefined, word)
+    assert.throws(() => here(id, `a ${word}`), { code: 'E_USAGE' }, word)
+  }
+  // A letter is explained only where it is what the other program means.
+  for (const [id, line] of [
+    ['ls', '-r a'],
+    ['cat', '-n a'],
+    ['hash', '-B a'],
+  ] as const)
+    assert.equal(here(id, line), line)
+  for (const line of ['if=a of=b', 'a b bs=4M', 'a b status=progress', 'a b skip=1'])
+    assert.throws(() => here('convert', line), { code: 'E_USAGE' }, line)
+  assert.equal(here('convert', 'size=1.raw b'), 'size=1.raw b')
   const flags = new Set(Object.values(commands).flatMap((command) => Object.keys(command.flags)))
-  for (const [word, hint] of Object.entries(explained)) {
+  for (const [word, [, hint]] of Object.entries(explained)) {
     for (const [, name = ''] of hint.matchAll(/--(?:no-)?([a-z-]+)/g)) assert.ok(flags.has(name), `${word}: ${name}`)
     for (const [, name = ''] of hint.matchAll(/vdisk ((?:chain )?(?:show|info|check|repair|restore))/g))
       assert.ok(commands[name.replace(' ', ':')] !== undefined, `${word}: ${name}`)

@@ -34,6 +34,20 @@ test('names from images are escaped, and lines fit a terminal', async () => {
   for (const line of table.replace(/\u001b\[\d+m/g, '').split('\n')) assert.ok(line.length <= 40, line)
 })
 
+test('a table is wrapped between words as long as its words fit, and within them only then', async () => {
+  const row = ['1', '2048', '26623', '12 MiB', 'Linux filesystem', 'EFI system', 'FAT16', '1 %', '']
+  const heads = ['no.', 'first sector', 'last sector', 'size', 'type', 'label', 'filesystem', 'used', 'flags']
+  const table = async (columns: number) => {
+    const text = await (await renderer({ isTTY: true, columns })).table(heads, [row])
+    const lines = text.replace(/\u001b\[\d+m/g, '').split('\n')
+    for (const line of lines) assert.ok(line.length <= columns, line)
+    return lines
+  }
+  assert.match((await table(80)).join('\n'), /\bfilesystem\b[^]*\bLinux\b[^]*\bfilesystem\b/)
+  assert.equal((await table(120)).length, 2)
+  assert.ok((await table(78)).length > 3)
+})
+
 test('info shows what a hostile image says only escaped', async () => {
   const text = await viewText(view, {
     headers: true,
