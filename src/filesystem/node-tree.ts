@@ -69,6 +69,14 @@ export abstract class NodeTree<Node extends FileNode> implements FileTree {
     return (file, patches, size) => this.rewritten?.(this.#file(file), patches, size) ?? []
   }
 
+  /** As {@link FileTree.append}. */
+  protected appended?(file: Node, bytes: Uint8Array): VolumeWrite[][]
+
+  get append(): FileTree['append'] {
+    if (this.appended === undefined) return undefined
+    return (file, bytes) => this.appended?.(this.#file(file), bytes) ?? []
+  }
+
   #folder(node: FileNode): Node {
     const own = this.#own(node)
     if (own.kind !== 'directory') throw usage('E_NOT_A_DIRECTORY', 'a file has no entries')

@@ -130,6 +130,11 @@ export interface FileTree {
   readonly root: FileNode
   /** Whether names that differ in case only are the same file. */
   readonly ignoresCase: boolean
+  /**
+   * The folder that the system mounts where nothing names another (the default subvolume of btrfs): `/@`. Absent, or
+   * empty: the root. @throws ImageError corrupt E_FS_CORRUPT.
+   */
+  readonly defaultFolder?: string
   /** The entry of a folder with this name. @throws ImageError usage E_NOT_A_DIRECTORY. */
   find(directory: FileNode, name: string): FileNode | undefined
   /** In the order of the disk. @throws ImageError corrupt E_FS_CORRUPT; usage E_NOT_A_DIRECTORY. */

@@ -107,6 +107,7 @@ export function exerciseFilesystem(store: BufferStore): void {
     })
     tried(() => {
       const tree = filesystem.openTree?.()
+      tried(() => tree?.defaultFolder)
       if (tree !== undefined) new Walk(tree).walk(tree.root)
     })
   }

@@ -12,18 +12,21 @@ import { vdisk } from '../support/cli.js'
 import {
   cpio,
   debianFiles,
+  espImage,
   guestDisk,
   kernelVersion as version,
   putInto,
+  putIntoFat,
+  rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
 import { have, run, scratch } from '../support/tools.js'
 
-const MiB = 1048576
-const rootStart = 10 * MiB
+const espStart = 1048576
+const rootStart = 10 * 1048576
 const folder = `usr/lib/modules/${version}`
 const initrd = `/boot/initrd.img-${version}`
-const parts = ['initramfs'] as const
+const initramfsAlone = ['initramfs'] as const
 const lists = ['modules.dep.bin', 'modules.alias.bin'].map((name) => `${folder}/${name}`)
 const udev = 'usr/lib/systemd/systemd-udevd'
 const sata = ['kernel/drivers/ata/libahci.ko', 'kernel/drivers/ata/ahci.ko', 'kernel/fs/ext4/ext4.ko']
@@ -84,9 +87,25 @@ function tools(t: TestContext): boolean {
   )
 }
 
-function rootOf(at: (name: string) => string, disk: string): string {
-  fs.writeFileSync(at('root.part'), fs.readFileSync(disk).subarray(rootStart, rootStart + 32 * MiB))
-  return at('root.part')
+/** The root as e2fsprogs take it: a place in the disk. */
+function rootOf(disk: string): string {
+  return `${disk}?offset=${rootStart}`
+}
+
+/** Holes stay holes. */
+function copied(from: string, to: string): string {
+  run('cp', '--sparse=always', from, to)
+  return to
+}
+
+function sameFiles(one: string, other: string): boolean {
+  return spawnSync('cmp', ['--silent', one, other]).status === 0
+}
+
+function writeRanges(disk: string, ranges: readonly { readonly position: number; readonly bytes: string }[]): void {
+  const file = fs.openSync(disk, 'r+')
+  for (const { position, bytes } of ranges) fs.writeSync(file, Buffer.from(bytes, 'hex'), 0, undefined, position)
+  fs.closeSync(file)
 }
 
 /** The initramfs as e2fsprogs read it, whatever the bitmaps (`-c`). */
@@ -109,10 +128,11 @@ test('drivers that the platform needs are put behind the initramfs, where kmod f
     ['two archives', (bytes) => Buffer.concat([bytes, Buffer.alloc(512), bytes])],
     ['512 KiB', (bytes) => Buffer.concat([bytes, Buffer.alloc(524_288 - bytes.length)])],
   ]
+  let archive: Buffer | undefined
   for (const [name, pack] of packings) {
     const files = sataGuest(undefined, pack)
     const disk = guestDisk(at, files)
-    const before = fs.readFileSync(disk)
+    const before = copied(disk, at('before.raw'))
     const said = await doctor(disk, { for: 'proxmox' })
     const remedy = said.findings.find(({ id }) => id === 'L-INITRD-DRIVER')?.remedy
     assert.match(
@@ -122,22 +142,29 @@ test('drivers that the platform needs are put behind the initramfs, where kmod f
     )
     assert.equal(said.verdict, 'mendable')
     fs.rmSync(at('mended.raw'), { force: true })
-    const result = await mendGuest(disk, { for: 'proxmox', output: at('mended.raw'), parts })
+    const result = await mendGuest(disk, { for: 'proxmox', output: at('mended.raw'), parts: initramfsAlone })
     assert.deepEqual(
       result.mend.mended.map(({ id }) => id),
       ['L-INITRD-DRIVER'],
     )
     assert.equal(result.verdict, 'ready', `${name}: ${JSON.stringify(result.findings)}`)
-    assert.ok(fs.readFileSync(disk).equals(before), 'the original is as it was')
-    const after = fs.readFileSync(at('mended.raw'))
-    for (const { position, old } of [...result.mend.ranges].reverse()) after.set(Buffer.from(old, 'hex'), position)
-    assert.ok(before.equals(after), `${name}: the ranges that are listed are all`)
-    const root = rootOf(at, at('mended.raw'))
+    assert.ok(sameFiles(disk, before), 'the original is as it was')
+    const undone = copied(at('mended.raw'), at('undone.raw'))
+    const { ranges } = result.mend
+    writeRanges(
+      undone,
+      [...ranges].reverse().map(({ position, old: bytes }) => ({ position, bytes })),
+    )
+    assert.ok(sameFiles(disk, undone), `${name}: the ranges that are listed are all`)
+    const root = rootOf(at('mended.raw'))
     assert.equal(spawnSync('e2fsck', ['-fn', root]).status, 0, name)
     const now = initrdOf(at, root)
     const old = files[initrd] as Buffer
     assert.ok(now.subarray(0, old.length).equals(old), name)
-    readBack(at, now.subarray(Math.ceil(old.length / 4) * 4), name)
+    const behind = now.subarray(Math.ceil(old.length / 4) * 4)
+    if (archive === undefined) readBack(at, behind, name)
+    archive ??= behind
+    assert.ok(behind.equals(archive), `${name}: what kmod has read`)
   }
 })
 
@@ -177,14 +204,47 @@ function readBack(at: (name: string) => string, archive: Buffer, name: string): 
   assert.doesNotMatch(fs.readFileSync(join(tree, folder, 'modules.alias'), 'utf8'), /virtio_net/)
 }
 
+test('an initramfs on the EFI system partition of systemd-boot goes on in new clusters', async (t) => {
+  if (!tools(t) || !have(t, 'fsck.fat')) return
+  const at = scratch(t)
+  const { [initrd]: old, [`/boot/vmlinuz-${version}`]: kernel, ...files } = sataGuest()
+  delete files['/boot/grub/grub.cfg']
+  const entry = `linux /vmlinuz\ninitrd /initrd.img\noptions root=UUID=${rootUuid} ro\n`
+  const disk = guestDisk(at, files)
+  const esp = copied(espImage(at), at('esp.img'))
+  const placed = {
+    '/vmlinuz': kernel,
+    '/initrd.img': old,
+    '/loader/entries/debian.conf': entry,
+    '/loader/loader.conf': '',
+  }
+  for (const [path, bytes] of Object.entries(placed)) {
+    fs.writeFileSync(at('file'), bytes ?? '')
+    putIntoFat(esp, at('file'), path)
+  }
+  putInto(disk, esp, espStart)
+  const said = await doctor(disk, { for: 'qemu' })
+  assert.deepEqual([said.verdict, ...said.findings.map(({ id }) => id)], ['mendable', 'L-INITRD-DRIVER'])
+  const result = await mendGuest(disk, { for: 'qemu', inPlace: true, parts: initramfsAlone })
+  assert.equal(result.verdict, 'ready', JSON.stringify(result.findings))
+  fs.writeFileSync(at('after.img'), fs.readFileSync(disk).subarray(espStart, espStart + fs.statSync(esp).size))
+  const checked = spawnSync('fsck.fat', ['-n', at('after.img')], { encoding: 'utf8' })
+  assert.equal(checked.status, 0, checked.stdout)
+  run('mcopy', '-n', '-i', at('after.img'), '::/initrd.img', at('initrd'))
+  const now = fs.readFileSync(at('initrd'))
+  const length = (old as Buffer).length
+  assert.ok(now.subarray(0, length).equals(old as Buffer))
+  readBack(at, now.subarray(Math.ceil(length / 4) * 4), 'FAT')
+})
+
 test('modules stay packed as those that the initramfs has', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
   const disk = guestDisk(at, sataGuest([...lists, udev, ...present.map((path) => `${path}.gz`)]))
-  const result = await mendGuest(disk, { for: 'qemu', output: at('mended.raw'), parts })
+  const result = await mendGuest(disk, { for: 'qemu', output: at('mended.raw'), parts: initramfsAlone })
   assert.equal(result.verdict, 'ready')
   const names = spawnSync('cpio', ['-t', '--quiet'], {
-    input: initrdOf(at, rootOf(at, at('mended.raw'))).subarray((sataGuest()[initrd] as Buffer).length + 12),
+    input: initrdOf(at, rootOf(at('mended.raw'))).subarray((sataGuest()[initrd] as Buffer).length + 12),
     encoding: 'utf8',
   })
   assert.match(names.stdout, /virtio_blk\.ko\.gz\n/)
@@ -195,8 +255,7 @@ test('a stop between two writes leaves the old initramfs or the new one; e2fsck 
   const at = scratch(t)
   const files = sataGuest()
   const disk = guestDisk(at, files)
-  const draft = await mendGuest(disk, { for: 'qemu', inPlace: true, dryRun: true, parts })
-  const bytes = fs.readFileSync(disk)
+  const draft = await mendGuest(disk, { for: 'qemu', inPlace: true, dryRun: true, parts: initramfsAlone })
   const { ranges } = draft.mend
   assert.ok(
     ranges.length >= 6,
@@ -204,28 +263,30 @@ test('a stop between two writes leaves the old initramfs or the new one; e2fsck 
   )
   const seen = new Set<string>()
   const old = files[initrd] as Buffer
-  const wanted = new Map<string, string>([[old.toString('hex'), 'old']])
-  const all = Buffer.from(bytes)
-  for (const { position, new: now } of ranges) all.set(Buffer.from(now, 'hex'), position)
-  fs.writeFileSync(at('whole.raw'), all)
-  wanted.set(initrdOf(at, rootOf(at, at('whole.raw'))).toString('hex'), 'new')
-  for (const [index, { position, new: now }] of ranges.entries()) {
-    bytes.set(Buffer.from(now, 'hex'), position)
-    fs.writeFileSync(at('stopped.raw'), bytes)
-    const root = rootOf(at, at('stopped.raw'))
-    const read = wanted.get(initrdOf(at, root).toString('hex'))
+  const news = ranges.map(({ position, new: bytes }) => ({ position, bytes }))
+  const whole = copied(disk, at('whole.raw'))
+  writeRanges(whole, news)
+  const all = initrdOf(at, rootOf(whole))
+  const kindOf = (bytes: Buffer): string | undefined =>
+    bytes.equals(old) ? 'old' : bytes.equals(all) ? 'new' : undefined
+  for (const [index, range] of news.entries()) {
+    writeRanges(disk, [range])
+    const stopped = copied(disk, at('stopped.raw'))
+    const root = rootOf(stopped)
+    const read = kindOf(initrdOf(at, root))
     assert.ok(read !== undefined, `write ${index}`)
+    // A filesystem in the middle of a change is left to e2fsck; then the change is made.
+    if (index < news.length - 1) {
+      const again = await mendGuest(stopped, { for: 'qemu', dryRun: true, parts: initramfsAlone })
+      assert.deepEqual(again.mend.mended, [], `write ${index}`)
+    }
     const repaired = spawnSync('e2fsck', ['-p', root], { encoding: 'utf8' })
     assert.ok((repaired.status ?? 8) <= 1, `write ${index}: ${repaired.stdout}`)
     assert.equal(spawnSync('e2fsck', ['-fn', root]).status, 0, `write ${index}`)
-    assert.equal(wanted.get(initrdOf(at, root).toString('hex')), read, `write ${index}`)
+    assert.equal(kindOf(initrdOf(at, root)), read, `write ${index}`)
     seen.add(read)
-    if (index === ranges.length - 1) continue
-    // A filesystem in the middle of a change is left to e2fsck; then the change is made.
-    const again = await mendGuest(at('stopped.raw'), { for: 'qemu', dryRun: true, parts })
-    assert.deepEqual(again.mend.mended, [], `write ${index}`)
-    putInto(at('stopped.raw'), root, rootStart)
-    const { verdict } = await mendGuest(at('stopped.raw'), { for: 'qemu', inPlace: true, parts })
+    if (index === news.length - 1) continue
+    const { verdict } = await mendGuest(stopped, { for: 'qemu', inPlace: true, parts: initramfsAlone })
     assert.equal(verdict, 'ready', `write ${index}`)
   }
   assert.deepEqual([...seen], ['old', 'new'])
@@ -246,9 +307,7 @@ test('what is not certain is left as it is, with the reason', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
   const debugfs = (command: string) => (disk: string) => {
-    const root = rootOf(at, disk)
-    run('debugfs', '-w', '-R', command, root)
-    putInto(disk, root, rootStart)
+    run('debugfs', '-w', '-R', command, rootOf(disk))
   }
   const blk = 'kernel/drivers/block/virtio_blk.ko.gz'
   const cases: readonly Refused[] = [
@@ -292,14 +351,14 @@ test('what is not certain is left as it is, with the reason', async (t) => {
   for (const { name, files = sataGuest(), spoil, why } of cases) {
     const disk = guestDisk(at, files)
     spoil?.(disk)
-    const before = fs.readFileSync(disk)
-    const result = await mendGuest(disk, { for: 'qemu', inPlace: true, parts })
+    const before = copied(disk, at('before.raw'))
+    const result = await mendGuest(disk, { for: 'qemu', inPlace: true, parts: initramfsAlone })
     assert.deepEqual(result.mend.mended, [], name)
     const all = [...result.findings.map(({ remedy }) => remedy.text), ...result.notLooked.map((one) => one.why)].join(
       '\n',
     )
     assert.match(all, why, `${name}: ${all}`)
-    assert.ok(fs.readFileSync(disk).equals(before), name)
+    assert.ok(sameFiles(disk, before), name)
   }
 })
 
@@ -322,7 +381,7 @@ test('the command adds modules, alone or with the rest, and asks for the platfor
     dry.stdout.toString(),
     /Would mend[\s\S]*becomes an initramfs with virtio_pci[\s\S]*bytes from byte \d+ of/,
   )
-  const alone = await mended({ parts })
+  const alone = await mended({ parts: initramfsAlone })
   assert.deepEqual(alone, ['L-INITRD-DRIVER'])
   assert.deepEqual(await mended({ parts: ['configuration'] }), ['L-FSTAB-DEVICE'])
   await convert(at('disk.raw'), at('disk.qcow2'), { to: 'qcow2' })
@@ -335,7 +394,7 @@ test('the command adds modules, alone or with the rest, and asks for the platfor
     ['L-INITRD-DRIVER', 'L-FSTAB-DEVICE'],
   )
   await convert(at('disk.qcow2'), at('read.raw'), { to: 'raw' })
-  assert.equal(spawnSync('e2fsck', ['-fn', rootOf(at, at('read.raw'))]).status, 0)
+  assert.equal(spawnSync('e2fsck', ['-fn', rootOf(at('read.raw'))]).status, 0)
   async function mended(options: GuestMendOptions): Promise<string[]> {
     const { mend } = await mendGuest(at('disk.raw'), { for: 'qemu', dryRun: true, ...options })
     return mend.mended.map(({ id }) => id)

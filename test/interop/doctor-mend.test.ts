@@ -18,6 +18,7 @@ import {
   guestDisk,
   kernelVersion,
   putInto,
+  rootImage,
   rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
@@ -320,7 +321,7 @@ test('a file in a logical volume is mended where it lies', async (t) => {
   lvm(paths, 'pvcreate', '-q', ...paths)
   lvm(paths, 'vgcreate', '-q', '-s', '1M', 'vg', ...paths)
   lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', '32M', 'vg')
-  fillVolume(disk, devices, 'vg/root', fs.readFileSync(at('root.img')))
+  fillVolume(disk, devices, 'vg/root', fs.readFileSync(rootImage(at, files)))
   const result = await mendGuest(disk, { output: at('mended.raw') })
   assert.deepEqual(
     result.mend.mended.map(({ id }) => id),

@@ -45,6 +45,8 @@ export interface BootGuest {
   readonly appended?: Buffer
   /** The system with systemd, which says so when it has reached its target; otherwise a shell of few files. */
   readonly systemd?: boolean
+  /** systemd-boot starts a kernel with an initramfs, which both lie on the EFI system partition. */
+  readonly onEsp?: boolean
   /** A unified kernel image, which firmware starts itself, or systemd-boot. */
   readonly unified?: 'alone' | 'systemd-boot'
   readonly without?: readonly Part[]
@@ -128,12 +130,20 @@ function bootLoaders(
   const searched = spec.menu ?? ids.boot
   const early = `${grubPort}search.fs_uuid ${searched} root\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n`
   const lacks = (part: Part): boolean => spec.without?.includes(part) === true
-  if (!lacks('bios') && spec.unified === undefined) biosGrub(at, disk, places.core, early)
+  const isGrub = spec.unified === undefined && spec.onEsp !== true
+  if (!lacks('bios') && isGrub) biosGrub(at, disk, places.core, early)
   const esp = at('esp.img')
   fs.rmSync(esp, { force: true })
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, String(lengths.esp * 1024))
   const fallback = lacks('fallback') ? '/EFI/debian/grubx64.efi' : '/EFI/BOOT/BOOTX64.EFI'
-  if (spec.unified !== undefined) {
+  if (spec.onEsp === true) {
+    fs.writeFileSync(at('initrd'), initramfs)
+    fs.writeFileSync(at('entry'), `linux /vmlinuz\ninitrd /initrd.img\noptions ${commandLine(spec)}\n`)
+    putIntoFat(esp, systemdBoot, fallback)
+    putIntoFat(esp, guest.kernel, '/vmlinuz')
+    putIntoFat(esp, at('initrd'), '/initrd.img')
+    putIntoFat(esp, at('entry'), '/loader/entries/debian.conf')
+  } else if (spec.unified !== undefined) {
     const kernel = fs.readFileSync(guest.kernel)
     const parts = { kernel, initramfs, parameters: commandLine(spec), version: guest.version }
     const image = unifiedImage(at, parts)
@@ -164,7 +174,7 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
   put(`initrd.img-${guest.version}`, initramfs, 'initramfs')
   const loads = lacks('initramfs of the menu') ? '' : ` initrd /initrd.img-${guest.version}\n`
   const search = ` search --no-floppy --fs-uuid --set=root ${spec.searched ?? ids.boot}\n`
-  if (spec.unified === undefined)
+  if (spec.unified === undefined && spec.onEsp !== true)
     fs.writeFileSync(
       join(tree, 'grub/grub.cfg'),
       `set default="0"\nset timeout=0\nmenuentry 'Debian' {\n${search}` +
@@ -244,7 +254,8 @@ function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   }
 }
 
-const driverNames = ['virtio_blk', 'virtio_pci', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'vmw_pvscsi', 'mptspi']
+const disks = ['virtio_blk', 'virtio_pci', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'vmw_pvscsi', 'mptspi']
+const driverNames = [...disks, 'ext4']
 
 function makeFilesystem(
   at: (name: string) => string,

@@ -264,6 +264,12 @@ const initramfs: readonly GuestCase[] = [
     { platform: 'virtualbox', finds: ['blocks L-INITRD-FILESYSTEM'], starts: uefi('sata') },
   ),
   mendable(
+    'no ext4 in the initramfs',
+    ext,
+    { making: makings.noExt4, drivers: true },
+    { platform: 'qemu', finds: ['blocks L-INITRD-FILESYSTEM'], starts: bios('virtio') },
+  ),
+  mendable(
     'SATA alone in the initramfs',
     ext,
     { making: makings.onlySata, drivers: true },
@@ -274,6 +280,12 @@ const initramfs: readonly GuestCase[] = [
     ext,
     { making: makings.onlySata, drivers: true },
     { platform: 'aws-snapshot', finds: ['blocks L-INITRD-DRIVER'], starts: uefi('nvme') },
+  ),
+  mendable(
+    'SATA alone in the initramfs, which lies on FAT',
+    ext,
+    { making: makings.onlySata, drivers: true, onEsp: true },
+    { platform: 'qemu', finds: ['blocks L-INITRD-DRIVER'], starts: uefi('virtio') },
   ),
   mendable(
     'virtio alone in the initramfs',
@@ -349,6 +361,18 @@ const roots: readonly GuestCase[] = [
     btrfs,
     { subvolume: '@rootfs', parameters: 'rootflags=subvol=@old' },
     { platform: 'virtualbox', finds: ['blocks L-ROOT-SUBVOLUME'], starts: uefi('sata') },
+  ),
+  mendable(
+    'a subvolume that nothing names',
+    btrfs,
+    { subvolume: '@rootfs' },
+    { platform: 'qemu', finds: ['blocks L-ROOT-SUBVOLUME'], starts: bios('virtio') },
+  ),
+  mendable(
+    'dracut is told to open a logical volume that is gone',
+    onLvm(extDracut),
+    { parameters: 'rd.lvm.lv=vg/old' },
+    { platform: 'qemu', finds: ['blocks L-ROOT-OPENED'], starts: bios('virtio') },
   ),
   harmless(
     'resume= of swap that is gone',

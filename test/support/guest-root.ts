@@ -25,6 +25,7 @@ export const makings = {
   lzop: { name: 'lzop', maker: 'initramfs-tools', modules: all, lzop: true },
   noVirtio: { name: 'tools-no-virtio', maker: 'initramfs-tools', modules: except(/virtio/) },
   noBtrfs: { name: 'tools-no-btrfs', maker: 'initramfs-tools', modules: except(/btrfs/) },
+  noExt4: { name: 'tools-no-ext4', maker: 'initramfs-tools', modules: except(/ext4/) },
   noSata: { name: 'tools-no-sata', maker: 'initramfs-tools', modules: except(/ahci|ata_piix/) },
   dracut: { name: 'dracut', maker: 'dracut', modules: [...all, 'dm_mod'] },
   noNvme: { name: 'dracut-no-nvme', maker: 'dracut', modules: [...except(/nvme/), 'dm_mod'] },

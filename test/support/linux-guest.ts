@@ -76,15 +76,20 @@ submenu 'Advanced options' {
 
 /** The ext4 filesystem of 32 MiB with the files of a guest. */
 export function rootImage(at: (name: string) => string, files: GuestFiles): string {
-  const [tree, root] = [at('tree'), at('root.img')]
+  const root = at('root.img')
+  fs.rmSync(root, { force: true })
+  makeRoot(at, files, root)
+  return root
+}
+
+function makeRoot(at: (name: string) => string, files: GuestFiles, target: string, ...flags: readonly string[]): void {
+  const tree = at('tree')
   fs.rmSync(tree, { recursive: true, force: true })
   for (const [path, content] of Object.entries(files)) {
     fs.mkdirSync(dirname(join(tree, path)), { recursive: true })
     fs.writeFileSync(join(tree, path), content)
   }
-  fs.rmSync(root, { force: true })
-  run('mke2fs', '-q', '-t', 'ext4', '-b', '1024', '-U', rootUuid, '-d', tree, root, '32M')
-  return root
+  run('mke2fs', '-q', '-t', 'ext4', '-b', '1024', '-U', rootUuid, '-d', tree, ...flags, target, '32M')
 }
 
 /** An EFI system partition of 8 MiB, with a loader unless its path is empty; made once for each. */
@@ -123,9 +128,11 @@ export function guestDisk(at: (name: string) => string, files: GuestFiles, loade
     fs.truncateSync(empty, 48 * mebibyte)
     run('sgdisk', '-n', '1:2048:+8M', '-t', '1:ef00', '-n', '2:20480:+32M', '-t', '2:8304', empty)
   }
-  fs.copyFileSync(empty, disk)
+  // Holes stay holes, and the filesystem is made in its place: nothing but what it holds is written.
+  fs.rmSync(disk, { force: true })
+  run('cp', '--sparse=always', empty, disk)
   putInto(disk, espImage(at, loader), mebibyte)
-  putInto(disk, rootImage(at, files), 10 * mebibyte)
+  makeRoot(at, files, disk, '-F', '-E', `offset=${10 * mebibyte}`)
   return disk
 }
 

@@ -50,16 +50,23 @@ export const chunkStripe = struct('little', 32, { device: u64(0), offset: u64(8)
 export const rootItem = struct('little', 239, { folder: u64(168), block: u64(176), level: u8(238) })
 export const itemTypes = {
   inode: 1,
+  inodeReference: 12,
+  folderName: 84,
   folderIndex: 96,
   fileExtent: 108,
   dataChecksum: 128,
   root: 132,
+  rootBackReference: 144,
   rootReference: 156,
   extent: 168,
   metadata: 169,
   chunk: 228,
 }
 export const topSubvolume = 5n
+/** In the tree of roots: the folder whose entry `default` leads to the subvolume that is mounted by itself. */
+export const rootFolder = 6n
+/** The folder that a subvolume begins with. */
+export const firstFolder = 256n
 export const checksumTree = 7n
 /** The object of all checksums of data: -10. */
 export const checksumObject = 2n ** 64n - 10n
@@ -80,6 +87,8 @@ export const inodeItem = struct('little', 160, {
 })
 /** struct btrfs_dir_item; the name follows. */
 export const folderItem = struct('little', 30, { object: u64(0), type: u8(8), nameLength: u16(27), kind: u8(29) })
+/** struct btrfs_inode_ref; the name follows. */
+export const inodeReference = struct('little', 10, { nameLength: u16(8) })
 /** struct btrfs_root_ref; the name follows. */
 export const rootReference = struct('little', 18, { folder: u64(0), nameLength: u16(16) })
 /** struct btrfs_file_extent_item: the head, behind which inline content begins, and the rest. */

@@ -7,6 +7,7 @@ import type { ByteRun, FileNode } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { ExtentContent, FileExtents } from './content.js'
 import { DataChecksums } from './data-checksums.js'
+import { defaultSubvolume } from './default-subvolume.js'
 import { hasDataChecksums } from './entries.js'
 import { openTrees } from './open.js'
 import { checksumTree, folderItem, inodeItem, itemTypes, rootItem, rootReference, topSubvolume } from './structs.js'
@@ -84,6 +85,15 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
     if (top === undefined) throw damaged(this.#title, 'it has no tree of files')
     this.root = this.#open(top, top.folder)
     if (this.root.kind !== 'directory') throw damaged(this.#title, 'its root is no folder')
+  }
+
+  get defaultFolder(): string {
+    const { root: block, rootLevel: level } = this.#superblock
+    return defaultSubvolume({
+      walker: this.#walker,
+      roots: { block, level },
+      files: (id) => this.#subvolume(id),
+    })
   }
 
   protected *stored(folder: BtrfsNode): Generator<FolderEntry<BtrfsNode>> {

@@ -1,4 +1,5 @@
 import { viewOf } from '../../binary/integers.js'
+import { chosenRuns } from '../free-runs.js'
 import { fixed } from '../rewrite.js'
 import { gapsBetween } from '../run-union.js'
 import type { VolumeWrite } from '../types.js'
@@ -15,27 +16,14 @@ const mostRuns = 4
  * bitmap was never written are left alone. @throws ImageError unsupported E_FILE_FIXED; corrupt E_FS_CORRUPT.
  */
 export function freeBlocks(groups: ExtGroups, count: number): UnitRun[] {
-  const largest: UnitRun[] = []
-  for (const run of freeRuns(groups)) {
-    if (run.count >= count) return [{ first: run.first, count }]
-    largest.push(run)
-    largest.sort((one, other) => other.count - one.count)
-    largest.length = Math.min(largest.length, mostRuns)
-  }
-  const taken: UnitRun[] = []
-  let missing = count
-  for (const run of largest) {
-    const length = Math.min(missing, run.count)
-    if (length > 0) taken.push({ first: run.first, count: length })
-    missing -= length
-  }
+  const { runs, missing } = chosenRuns(freeRuns(groups), count, mostRuns)
   if (missing > 0)
     throw fixed(
       groups.reader.title,
       `${count} more blocks of ${groups.layout.blockSize} bytes are needed, and its largest ${mostRuns} free ` +
         `runs have ${count - missing}`,
     )
-  return taken
+  return [...runs]
 }
 
 function* freeRuns(groups: ExtGroups): Generator<UnitRun> {

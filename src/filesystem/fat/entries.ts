@@ -21,6 +21,16 @@ export function fat12Entry(pair: number, cluster: number): number {
   return cluster % 2 === 1 ? pair >>> 4 : pair & 0xfff
 }
 
+/** The two bytes in which a 12-bit entry lies, with another value for it: the entry beside it keeps its half. */
+export function fat12Pair(pair: number, cluster: number, value: number): number {
+  return cluster % 2 === 1 ? (pair & 0xf) | (value << 4) : (pair & 0xf000) | value
+}
+
+/** An entry that ends a chain. */
+export function fatEnd(bits: 12 | 16 | 32): number {
+  return bits === 32 ? fat32Mask : (1 << bits) - 1
+}
+
 /**
  * Whether the second entry of the table says that the volume was left in order and without errors of the medium. FAT12
  * has no such bits.
@@ -60,11 +70,17 @@ export function shortNameChecksum(name: Uint8Array): number {
 }
 
 /** FAT32: whether all copies of the table are kept alike, or else which one counts. */
-export function fatMirroring(word: number): { readonly active: number } {
-  return { active: (word & 0x80) === 0 ? 0 : word & 0x0f }
+export function fatMirroring(word: number): { readonly active: number; readonly isMirrored: boolean } {
+  const isMirrored = (word & 0x80) === 0
+  return { active: isMirrored ? 0 : word & 0x0f, isMirrored }
 }
 
 /** The dirty bit of the boot sector's state byte (Linux, and Windows CE). */
 export function isStateDirty(byte: number): boolean {
   return (byte & 1) !== 0
+}
+
+/** The state byte of a volume that is being changed. */
+export function dirtyState(byte: number): number {
+  return byte | 1
 }

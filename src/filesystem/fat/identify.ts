@@ -8,7 +8,7 @@ import { countUnits, volumeRuns } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { fatFlags, isStateDirty } from './entries.js'
 import { readFatLayout, type FatLayout } from './layout.js'
-import { fatInfoSector } from './structs.js'
+import { fatInfoSector, infoMarks } from './structs.js'
 import { FatTable } from './table.js'
 import { FatTree } from './tree.js'
 
@@ -91,7 +91,7 @@ class Identification {
     const { infoSector, sectorSize, clusters } = this.#layout
     if (infoSector === undefined) return undefined
     const info = fatInfoSector.read(this.#reader.bytes(infoSector * sectorSize, fatInfoSector.size))
-    if (info.leadSignature !== 0x41615252 || info.structSignature !== 0x61417272) {
+    if (info.leadSignature !== infoMarks.lead || info.structSignature !== infoMarks.struct) {
       this.#issues.warn('W_FS_INFO', `there is no FSInfo sector at byte ${infoSector * sectorSize} of the volume`)
       return undefined
     }

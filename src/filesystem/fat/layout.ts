@@ -13,6 +13,9 @@ export interface FatLayout {
   readonly size: number
   /** The copy of the table that counts. */
   readonly tableStart: number
+  /** Bytes of a copy of the table, and where those begin that are kept alike. */
+  readonly tableLength: number
+  readonly tableCopies: readonly number[]
   /** The fixed root folder of FAT12 and FAT16. */
   readonly rootStart: number
   readonly rootLength: number
@@ -22,6 +25,8 @@ export interface FatLayout {
   readonly dataStart: number
   readonly clusters: number
   readonly state: number
+  /** Where the state byte lies; undefined where the boot sector has none. */
+  readonly statePosition: number | undefined
   readonly serial: number | undefined
   readonly label: Uint8Array | undefined
   readonly infoSector: number | undefined
@@ -41,7 +46,7 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   const places = placesOf(boot, new32)
   if (places === undefined) return undefined
   const { bytesPerSector: sectorSize, sectorsPerCluster, rootEntries } = boot
-  const { bits, sectors, rootStart, firstData, clusters, tableStart } = places
+  const { bits, sectors, rootStart, firstData, clusters, tableStart, fatSectors, copies } = places
   const is32 = bits === 32
   const { bootSignature, serial, label, state } = is32 ? new32 : old
   const signed = bootSignature === 0x29 || bootSignature === 0x28
@@ -54,6 +59,9 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
     clusterSize: sectorSize * sectorsPerCluster,
     size: sectors * sectorSize,
     tableStart: tableStart * sectorSize,
+    tableLength: fatSectors * sectorSize,
+    tableCopies: copies.map((sectorNumber) => sectorNumber * sectorSize),
+    statePosition: is32 ? fat32Extension.fields.state.offset : signed ? fat16Extension.fields.state.offset : undefined,
     rootStart: rootStart * sectorSize,
     rootLength: is32 ? 0 : 32 * rootEntries,
     rootCluster: is32 ? new32.rootCluster : undefined,
@@ -101,6 +109,9 @@ interface Places {
   readonly rootStart: number
   readonly firstData: number
   readonly clusters: number
+  readonly fatSectors: number
+  /** Where copies of the table begin that are kept alike. */
+  readonly copies: readonly number[]
 }
 
 function placesOf(boot: Boot, new32: Extension32): Places | undefined {
@@ -115,7 +126,11 @@ function placesOf(boot: Boot, new32: Extension32): Places | undefined {
     return undefined
   const bits = is32 ? 32 : clusters < 4085 ? 12 : 16
   if (fatSectors * sectorSize * 8 < (clusters + 2) * bits) return undefined
-  const active = is32 ? fatMirroring(new32.mirroring).active : 0
+  const { active, isMirrored } = is32 ? fatMirroring(new32.mirroring) : { active: 0, isMirrored: true }
   if (active >= fats) return undefined
-  return { bits, sectors, rootStart, firstData, clusters, tableStart: reservedSectors + active * fatSectors }
+  const tableStart = reservedSectors + active * fatSectors
+  const copies = isMirrored
+    ? Array.from({ length: fats }, (_unused, copy) => reservedSectors + copy * fatSectors)
+    : [tableStart]
+  return { bits, sectors, rootStart, firstData, clusters, tableStart, fatSectors, copies }
 }

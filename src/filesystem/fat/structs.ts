@@ -50,6 +50,8 @@ export const fatInfoSector = struct('little', 512, {
   freeClusters: u32(488),
 })
 
+export const infoMarks = { lead: 0x41615252, struct: 0x61417272 } as const
+
 /** A short entry of a folder. */
 export const fatEntryStruct = struct('little', 32, {
   name: bytes(0, 11),

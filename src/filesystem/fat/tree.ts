@@ -10,6 +10,7 @@ import { foldedCase } from '../../binary/folded-case.js'
 import { fixed, mappedRewrite } from '../rewrite.js'
 import type { DirectoryEntry, FileNode, FilePatch, FileTree, ByteRun, VolumeWrite } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
+import { appendToFatFile } from './append.js'
 import { fatAttributes } from './entries.js'
 import type { FatLayout } from './layout.js'
 import { LongName, shortName } from './names.js'
@@ -112,6 +113,15 @@ export class FatTree implements FileTree {
       patches,
       size,
     )
+  }
+
+  append(file: FileNode, bytes: Uint8Array): VolumeWrite[][] {
+    const node = this.#file(file)
+    const size = node.size + bytes.length
+    const map = this.#map(node)
+    if (size <= map.length) return this.rewrite(node, [{ offset: node.size, bytes }], size)
+    const grown = { size: node.size, map, resized: (length: number) => this.#sizeWrite(node, length) }
+    return appendToFatFile({ reader: this.#reader, layout: this.#layout, table: this.#table }, grown, bytes)
   }
 
   /** The size stands in the entry of the file's folder, which has no checksum. */

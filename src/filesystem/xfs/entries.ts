@@ -31,6 +31,11 @@ export function ignoresCase(version: number): boolean {
   return (version & 0x4000) !== 0
 }
 
+/** Whether read-only compatible features have the tree of owners (rmapbt). */
+export function hasReverseMap(readOnlyCompatible: number): boolean {
+  return (readOnlyCompatible & 2) !== 0
+}
+
 /** Flags of an inode. */
 export function xfsInodeFlags(
   flags: number,

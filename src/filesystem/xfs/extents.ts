@@ -9,6 +9,9 @@ import { extentNode, extentNodeChecksum, extentNodeSize } from './structs.js'
 const deepestTree = 9
 const recordSize = 16
 
+/** The bit of a record's first byte that says that its extent was never written. */
+export const unwrittenBit = 0x80
+
 /**
  * Where the content of an inode lies. Extents that were allocated and never written are holes.
  * @throws ImageError corrupt E_FS_CORRUPT: a tree that leads astray, extents that overlap or leave the filesystem.
@@ -69,26 +72,76 @@ class ExtentWalk {
   }
 
   records(bytes: Uint8Array, start: number, count: number): void {
-    if (start + count * recordSize > bytes.length) throw this.#wrong(`it is said to have ${count} extents`)
-    const view = viewOf(bytes)
-    const { blockSize } = this.#files
-    for (let index = 0; index < count; index++) {
-      const at = start + index * recordSize
-      const extent = xfsExtent(view.getBigUint64(at), view.getBigUint64(at + 8))
-      const offset = extent.offset * blockSize
-      const position = blockPosition(this.#files, extent.start, extent.count)
-      if (extent.count === 0 || offset < this.#map.length || !Number.isSafeInteger(offset + extent.count * blockSize))
-        throw this.#wrong('its extents overlap, or are not in order')
-      if (position === undefined)
-        throw this.#wrong(`an extent of ${extent.count} blocks is said to begin at block ${extent.start}`)
+    for (const { offset, length, position, isUnwritten } of extentRecords(this.#files, this.#node, {
+      bytes,
+      start,
+      count,
+      from: this.#map.length,
+    })) {
       this.#map.push(offset - this.#map.length, undefined)
-      this.#map.push(extent.count * blockSize, extent.unwritten ? undefined : position)
+      this.#map.push(length, isUnwritten ? undefined : position)
     }
   }
 
   #wrong(message: string, position?: number): Error {
-    return damaged('XFS', `inode ${this.#node.number}: ${message}`, position)
+    return wrongInode(this.#node, message, position)
   }
+}
+
+/** An extent of a file. Offsets and lengths are bytes of the file, positions bytes of the volume. */
+export interface XfsExtent {
+  readonly offset: number
+  readonly length: number
+  readonly position: number
+  /** It was allocated, and never written: it reads as zero. */
+  readonly isUnwritten: boolean
+  /** Where its record begins in what was read. */
+  readonly at: number
+}
+
+/** Records of extents, one behind the other. */
+interface RecordList {
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly count: number
+  /** Byte of the file before which none of them may begin. */
+  readonly from: number
+}
+
+function* extentRecords(
+  files: XfsFiles,
+  node: XfsNode,
+  { bytes, start, count, from }: RecordList,
+): Generator<XfsExtent> {
+  if (start + count * recordSize > bytes.length) throw wrongInode(node, `it is said to have ${count} extents`)
+  const view = viewOf(bytes)
+  const { blockSize } = files
+  let end = from
+  for (let index = 0; index < count; index++) {
+    const at = start + index * recordSize
+    const extent = xfsExtent(view.getBigUint64(at), view.getBigUint64(at + 8))
+    const offset = extent.offset * blockSize
+    const length = extent.count * blockSize
+    const position = blockPosition(files, extent.start, extent.count)
+    if (extent.count === 0 || offset < end || !Number.isSafeInteger(offset + length))
+      throw wrongInode(node, 'its extents overlap, or are not in order')
+    if (position === undefined)
+      throw wrongInode(node, `an extent of ${extent.count} blocks is said to begin at block ${extent.start}`)
+    yield { offset, length, position, isUnwritten: extent.unwritten, at }
+    end = offset + length
+  }
+}
+
+/**
+ * The extents that an inode holds itself; undefined where a tree has them. @throws ImageError corrupt E_FS_CORRUPT.
+ */
+export function ownExtents(files: XfsFiles, node: XfsNode): XfsExtent[] | undefined {
+  if (node.isTree || !node.hasExtents) return undefined
+  return [...extentRecords(files, node, { bytes: node.fork, start: 0, count: node.extents, from: 0 })]
+}
+
+function wrongInode({ number }: XfsNode, message: string, position?: number): Error {
+  return damaged('XFS', `inode ${number}: ${message}`, position)
 }
 
 /** The byte where a block begins, whose number has that of its group in the high bits; undefined outside the group. */

@@ -8,7 +8,7 @@ import { setUuid, utf8Label } from '../labels.js'
 import type { Filesystem, FilesystemFamily, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { bytesAt, VolumeReader } from '../volume-reader.js'
-import { hasFileTypes, ignoresCase } from './entries.js'
+import { hasFileTypes, hasReverseMap, ignoresCase } from './entries.js'
 import { xfsUsedBlocks, type XfsGeometry } from './free-space.js'
 import type { XfsFiles } from './inode.js'
 import { isLogEmpty } from './log.js'
@@ -116,6 +116,7 @@ class Identification {
       folderBlockSize,
       fileTypes: hasFileTypes(this.#superblock),
       ignoresCase: ignoresCase(this.#superblock.version),
+      hasReverseMap: version === 5 && hasReverseMap(this.#superblock.readOnlyCompatible),
       unknownToWriters: version === 5 ? this.#unknownToWriters() : undefined,
     }
   }

@@ -20,6 +20,8 @@ export interface XfsFiles extends XfsGeometry {
   readonly folderBlockSize: number
   readonly fileTypes: boolean
   readonly ignoresCase: boolean
+  /** Whether the owner of each block is recorded, and whether it was written (rmapbt). */
+  readonly hasReverseMap: boolean
   /** Features that matter only where something is written: one that is not known, or a log that is not empty. */
   readonly unknownToWriters: string | undefined
 }
@@ -122,7 +124,7 @@ function littleChecksum(bytes: Uint8Array, at: number): number {
 }
 
 /** The bytes of an inode with another size, and the checksum that they are to have. */
-export function resizedInode({ bytes }: XfsNode, version: number, size: number): Uint8Array {
+export function resizedInode(bytes: Uint8Array, version: number, size: number): Uint8Array {
   const changed = Uint8Array.from(bytes)
   const view = viewOf(changed)
   view.setBigUint64(inodeCore.fields.size.offset, BigInt(size))

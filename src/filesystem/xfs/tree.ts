@@ -1,3 +1,4 @@
+import { roundUp } from '../../binary/integers.js'
 import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { posixName } from '../names.js'
@@ -5,6 +6,7 @@ import { NodeTree, type FolderEntry } from '../node-tree.js'
 import { fixed, mappedRewrite } from '../rewrite.js'
 import type { ByteRun, FilePatch, VolumeWrite } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
+import { appendToXfsFile } from './append.js'
 import { folderNames } from './directory.js'
 import { extentMap } from './extents.js'
 import { littleChecksumHolds, readXfsInode, resizedInode, XfsNode, type XfsFiles } from './inode.js'
@@ -44,20 +46,35 @@ export class XfsTree extends NodeTree<XfsNode> {
 
   /** Blocks of data have no checksums; the inode, which has the size, has one. */
   protected override rewritten(file: XfsNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
-    const { unknownToWriters, version, blockSize } = this.#files
-    if (unknownToWriters !== undefined) throw fixed('XFS', unknownToWriters)
-    if (file.isShared) throw fixed('XFS', 'its blocks may belong to other files too (reflink)')
+    const { version, blockSize } = this.#files
+    this.#requireChangeable(file)
     return mappedRewrite(
       {
         title: 'XFS',
         map: this.#map(file),
         size: file.size,
         unit: blockSize,
-        resized: (bytes) => [{ position: file.position, bytes: resizedInode(file, version, bytes) }],
+        resized: (bytes) => [{ position: file.position, bytes: resizedInode(file.bytes, version, bytes) }],
       },
       patches,
       size,
     )
+  }
+
+  /** In blocks that were set aside for the file, where its last one has no room: nothing is allocated. */
+  protected override appended(file: XfsNode, bytes: Uint8Array): VolumeWrite[][] {
+    const size = file.size + bytes.length
+    if (size <= roundUp(file.size, this.#files.blockSize))
+      return this.rewritten(file, [{ offset: file.size, bytes }], size)
+    this.#requireChangeable(file)
+    return appendToXfsFile(this.#files, file, bytes)
+  }
+
+  /** @throws ImageError unsupported E_FILE_FIXED. */
+  #requireChangeable(file: XfsNode): void {
+    const { unknownToWriters } = this.#files
+    if (unknownToWriters !== undefined) throw fixed('XFS', unknownToWriters)
+    if (file.isShared) throw fixed('XFS', 'its blocks may belong to other files too (reflink)')
   }
 
   #open(number: bigint): XfsNode {

@@ -2,7 +2,7 @@ import { grubMenuPaths, syslinuxMenuPaths } from '../inspect/boot/configuration.
 import type { BootLoader } from '../inspect/boot/loaders.js'
 import { fileText, type BootMenu } from './boot-menu.js'
 import { grubMenu, legacyMenu, legacyMenuPaths } from './grub-menu.js'
-import { rootFolders, volumeText, type GuestVolume } from './guest.js'
+import { rootFoldersOf, volumeText, type GuestVolume } from './guest.js'
 import { loaderMenu, unifiedEntry } from './loader-menu.js'
 import { commandLineMenu, syslinuxMenu } from './syslinux-menu.js'
 import { unifiedKernel } from './unified-kernel.js'
@@ -24,7 +24,7 @@ export function bootMenus(volumes: readonly GuestVolume[], loaders: readonly Boo
       }
     }
     const vendors = files.names('/EFI').map((vendor) => `/EFI/${vendor}`)
-    const grubs = rootFolders.flatMap((root) => grubMenuPaths.map((path) => `${root}${path}`))
+    const grubs = rootFoldersOf(open).flatMap((root) => grubMenuPaths.map((path) => `${root}${path}`))
     take([...grubs, ...vendors.map((folder) => `${folder}/grub.cfg`)], grubMenu)
     // Beside a menu of GRUB 2 that of the first GRUB is left over; grub.conf is a link to menu.lst, or the other way.
     if (menus.every(({ texts }) => texts.length === 0)) {

@@ -42,6 +42,9 @@ export function deviceSpec(text: string): DeviceSpec {
 function kernelName(text: string): DeviceSpec | undefined {
   const [, family = '', letters = '', number] = /^\/dev\/(sd|hd|vd|xvd)([a-z]{1,3})(\d{0,3})$/.exec(text) ?? []
   if (letters !== '') return { kind: 'name', family, disk: `/dev/${family}${letters}`, partition: numbered(number) }
+  // Arrays of controllers that have folders of their own.
+  const [, array, part] = /^(\/dev\/(?:cciss|ida|rd)\/c\d+d\d+)(?:p(\d{1,3}))?$/.exec(text) ?? []
+  if (array !== undefined) return { kind: 'name', family: 'array', disk: array, partition: numbered(part) }
   const [, disk, flash, partition] = /^(\/dev\/(nvme\d+n\d+|mmcblk\d+))(?:p(\d{1,3}))?$/.exec(text) ?? []
   if (disk === undefined) return undefined
   return {

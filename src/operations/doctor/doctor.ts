@@ -257,5 +257,6 @@ async function checkMenus(
   checkSearchedKernel(guest, first, report)
   if (platform !== undefined) checkCommandLine(first, platform, report)
   if (first.kernel === undefined) report.skip('the kernel', `${first.where} names none`, false)
-  await checkStartedKernel(guest, startedKernel(guest, first), machine, report)
+  const texts = menus.flatMap((menu) => menu.texts)
+  await checkStartedKernel(guest, startedKernel(guest, first), { ...machine, texts }, report)
 }

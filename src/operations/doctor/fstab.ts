@@ -134,5 +134,6 @@ function fstabFinding(where: string, { kind, found, wanted, certain }: DeviceFau
   const finding = { where, found, wanted, remedy: { kind: 'inside-guest', text: `Write ${wanted} there.` } } as const
   if (kind === 'absent') return { id: 'L-FSTAB-ABSENT', ...absence[need], ...finding }
   const why = 'the name depends on the controller and the order of disks: elsewhere it means another disk, or none'
-  return { id: 'L-FSTAB-DEVICE', severity: certain && need === 'required' ? 'blocks' : 'risk', why, ...finding }
+  const severity = need === 'manual' ? 'note' : certain && need === 'required' ? 'blocks' : 'risk'
+  return { id: 'L-FSTAB-DEVICE', severity, why, ...finding }
 }

@@ -4,7 +4,7 @@ import { bytesText, deviceSpec, type DeviceSpec } from './device-spec.js'
 import type { GuestFile } from './guest-file.js'
 
 /** Where the root lies in filesystems with subvolumes: Ubuntu and openSUSE, Fedora, Debian. */
-export const rootFolders = ['', '/@', '/root', '/@rootfs']
+const rootFolders = ['', '/@', '/root', '/@rootfs']
 const longestText = 4 * 1048576
 const mostMounts = 64
 
@@ -60,7 +60,7 @@ export class Guest {
   static find(volumes: readonly GuestVolume[]): Guest[] {
     const roots = volumes.flatMap((open): GuestMount[] => {
       if (!open.files.readable) return []
-      const folder = [...rootFolders, ...subvolumes(open)].find((prefix) => isRoot(open.files, prefix))
+      const folder = [...rootFoldersOf(open), ...subvolumes(open)].find((prefix) => isRoot(open.files, prefix))
       return folder === undefined ? [] : [{ point: '/', open, folder }]
     })
     return roots.map((root) => new Guest(volumes, root, roots.length === 1))
@@ -121,8 +121,9 @@ export class Guest {
       if (!point.startsWith('/') || point === '/') return []
       const open = this.volumeOf(spec)
       if (open?.files.readable !== true) return []
-      const subvolume = subvolumeOf(options) ?? ''
-      return [{ point: point.replace(/\/+$/, ''), open, folder: subvolume === '' ? '' : `/${subvolume}` }]
+      const subvolume = subvolumeOf(options)
+      const folder = subvolume === undefined ? open.files.defaultFolder : subvolume === '' ? '' : `/${subvolume}`
+      return [{ point: point.replace(/\/+$/, ''), open, folder }]
     })
   }
 }
@@ -130,6 +131,11 @@ export class Guest {
 /** The subvolume that options of mounting name, without its first slashes: empty for the top of the filesystem. */
 export function subvolumeOf(options: readonly string[]): string | undefined {
   return options.flatMap((option) => (/^subvol=\/*(.*)$/.exec(option) ?? []).slice(1))[0]
+}
+
+/** Where the root of a system may lie in a volume: what is mounted by itself comes first. */
+export function rootFoldersOf({ files }: GuestVolume): string[] {
+  return [...new Set([files.defaultFolder, ...rootFolders])]
 }
 
 /** Folders of a volume that may be subvolumes with a system, under a name of somebody's choice. */

@@ -2,13 +2,15 @@ import type { Platform } from '../../platforms/index.js'
 import { efiProgram } from '../inspect/boot/loaders.js'
 import { entryText } from './boot-menu.js'
 import { checkDiskDriver, checkNetDriver, missingOf, archivePlace, strangeText, type DriverCheck } from './drivers.js'
-import type { Guest } from './guest.js'
+import type { Guest, TextFile } from './guest.js'
 import { guestFileHead } from './guest-file.js'
 import { modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
 import { isImageError } from '../../errors.js'
 import { diskModules } from './drivers.js'
+import { checkOpenedVolumes } from './opened-volumes.js'
 import { rebuild } from './rebuild.js'
 import type { DoctorReport } from './report.js'
+import { checkDefaultSubvolume } from './root-mount.js'
 import { moduleFolder, type StartedKernel } from './started-kernel.js'
 
 /** What a kernel needs to find its root, by the type of the filesystem; what is not here is built in or unknown. */
@@ -18,7 +20,7 @@ const filesystemModules: Readonly<Record<string, string>> = { ext4: 'ext4', ext3
 export async function checkStartedKernel(
   guest: Guest,
   started: StartedKernel,
-  { platform, firmware }: Pick<DriverCheck, 'platform' | 'firmware'>,
+  { platform, firmware, texts }: Pick<DriverCheck, 'platform' | 'firmware'> & { readonly texts: readonly TextFile[] },
   report: DoctorReport,
 ): Promise<void> {
   const { entry, kernel, initrds, version } = started
@@ -41,6 +43,9 @@ export async function checkStartedKernel(
   for (const [index, { archives, names }] of inside.entries())
     report.look(`${initrds[index]?.path ?? 'initramfs'}: ${names.size} names in ${archives.join(' + ')}`)
   if (faulty(guest, started, inside, report)) return
+  const names = inside.flatMap((one) => [...one.names])
+  checkDefaultSubvolume(guest, { entry, texts, names }, report)
+  checkOpenedVolumes(guest, { entry, texts, names }, report)
   if (modules === undefined) {
     report.skip('drivers of the kernel', `what is built into ${entry.kernel ?? 'it'} is not known`, true)
     return
@@ -53,11 +58,7 @@ export async function checkStartedKernel(
   checkRootFilesystem(check)
   checkNetDriver(check)
   await offerModules(check, inside)
-  if (initrds.length > 0)
-    checkLvm(
-      check,
-      inside.flatMap(({ names }) => [...names]),
-    )
+  if (initrds.length > 0) checkLvm(check, names)
 }
 
 /** What is missing in an initramfs and lies in the system can be put behind it. */
@@ -110,6 +111,11 @@ function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorRep
       why: `the boot loader stops: it has no ${what}`,
       remedy: { kind: 'inside-guest', text: 'Install the kernel again, and write the boot menu anew (update-grub).' },
     })
+  const variable = [entry.kernel ?? '', ...entry.initrds].find((path) => path.includes('$'))
+  if (variable !== undefined) {
+    report.skip(`${variable} of ${entryText(entry)}`, 'it stands in a variable of the boot loader', true)
+    return false
+  }
   if (entry.kernel !== undefined && kernel === undefined) absent('L-KERNEL-ABSENT', entry.kernel, 'kernel')
   else if (initrds.length < (entry.unified?.initrds.length ?? 0) + entry.initrds.length)
     absent(

@@ -40,13 +40,15 @@ export function loaderMenu(open: GuestVolume, folder: string, systemd: boolean):
     settings === undefined && !systemd ? (one, other) => byVersion(other.name, one.name) : byLoader,
   )
   const wanted = environment?.get('saved_entry') ?? /^\s*default\s+(\S+)/m.exec(settings ?? '')?.[1]
+  // grub2-set-default 1
+  const numbered = /^\d+$/.test(environment?.get('saved_entry') ?? '') ? ordered[Number(wanted)] : undefined
   const texts = [...names.map((name) => `${folder}/${name}`), ...menuPaths.map(environmentPath)]
   return {
     where: fileText(open, names.length === 0 ? unifiedFolder : folder),
     open,
     texts: texts.map((path) => ({ open, path })),
     entries: ordered.map(({ entry }) => entry),
-    first: (ordered.find(({ name }) => wanted !== undefined && isNamed(name, wanted)) ?? ordered[0])?.entry,
+    first: (ordered.find(({ name }) => wanted !== undefined && isNamed(name, wanted)) ?? numbered ?? ordered[0])?.entry,
     searches: [],
   }
 }

@@ -22,6 +22,10 @@ export function checkRootParameter(
     report.skip(`root= of ${where}`, 'there is none: the initramfs decides', false)
     return
   }
+  if (root.includes('$')) {
+    report.skip(`root=${root} of ${where}`, 'it stands in a variable of the boot loader', true)
+    return
+  }
   skipUnseen(guest, root, deviceSpec(root), where, report)
   const texts = menus.flatMap((menu) => menu.texts)
   const bare = entry.kernel !== undefined && !hasInitramfs(entry)

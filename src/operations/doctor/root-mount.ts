@@ -1,5 +1,6 @@
 import { entryText, hasInitramfs, parameterRemedy, type BootEntry, type BootMenu } from './boot-menu.js'
-import { isRoot, subvolumeOf, type Guest } from './guest.js'
+import { deviceSpec } from './device-spec.js'
+import { isRoot, subvolumeOf, type Guest, type TextFile } from './guest.js'
 import type { DoctorReport } from './report.js'
 import { parameter } from './root-device.js'
 import { parameterEdits } from './text-edits.js'
@@ -60,10 +61,47 @@ function checkSubvolume(guest: Guest, entry: BootEntry, edits: Edits, report: Do
   )
 }
 
+/**
+ * A root in a subvolume that nothing names: the kernel mounts the one that is mounted by itself. @param names what the
+ * initramfs holds: dracut may have put the options there.
+ */
+export function checkDefaultSubvolume(
+  guest: Guest,
+  {
+    entry,
+    texts,
+    names,
+  }: { readonly entry: BootEntry; readonly texts: readonly TextFile[]; readonly names: readonly string[] },
+  report: DoctorReport,
+): void {
+  const { open, folder } = guest.root
+  const flags = parameter(entry.parameters, 'rootflags')
+  const root = parameter(entry.parameters, 'root')
+  const { defaultFolder } = open.files
+  const isNamed = flags?.split(',').some((option) => option.startsWith('subvol')) === true
+  if (open.volume.filesystems[0]?.type !== 'btrfs' || folder === defaultFolder || isNamed || root === undefined) return
+  if (guest.volumeOf(deviceSpec(root)) !== open || names.some((name) => name.startsWith('etc/cmdline.d/'))) return
+  const wanted = `rootflags=subvol=${folder.slice(1) || '/'}${flags === undefined ? '' : `,${flags}`}`
+  const [old, value] = flags === undefined ? [`root=${root}`, `root=${root} ${wanted}`] : [`rootflags=${flags}`, wanted]
+  report.add(
+    {
+      id: 'L-ROOT-SUBVOLUME',
+      severity: 'blocks',
+      where: entryText(entry),
+      found: `no subvolume, and what is mounted by itself is ${defaultFolder || '/'}, where no system is`,
+      wanted,
+      why: 'the kernel does not find its root in the filesystem',
+      remedy: { kind: 'inside-guest', text: parameterRemedy(entry, `Set ${wanted}`) },
+    },
+    guest.isOnly ? texts.flatMap((text) => parameterEdits(text, old, value)) : [],
+  )
+}
+
 function checkProgram(guest: Guest, entry: BootEntry, report: DoctorReport): void {
   const asked = parameter(entry.parameters, 'init')
   const there = [...programs, ...elsewhere].some((path) => isThere(guest, path))
-  if (there && (asked === undefined || isThere(guest, asked))) return
+  // NixOS has none of the usual programs, and names its own.
+  if (asked === undefined ? there : isThere(guest, asked)) return
   report.add({
     id: 'L-INIT-ABSENT',
     // An initramfs takes the usual one, the kernel alone does not.

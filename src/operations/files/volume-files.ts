@@ -38,6 +38,11 @@ export class VolumeFiles {
     return this.#tree !== undefined
   }
 
+  /** The folder that the system mounts where nothing names another one: `/@`; empty for the root. */
+  get defaultFolder(): string {
+    return this.#attempt(() => this.#tree?.defaultFolder) ?? ''
+  }
+
   /** The file with content at a path; links are followed inside the volume. */
   file(path: string): FileNode | undefined {
     const node = this.#node(path)

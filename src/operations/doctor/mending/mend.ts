@@ -115,7 +115,7 @@ interface Asked {
 function leftState(parts: readonly MendPart[]): string {
   return parts.includes('initramfs')
     ? 'Each file is the old one or the new one. A filesystem that is now marked as not left in order is repaired by ' +
-        'e2fsck -p, as the guest does at its next start; then run it again.'
+        'fsck (e2fsck -p, fsck.vfat -a), as the guest does at its next start; then run it again.'
     : 'Each sector is the old one or the new one. Run it again: it goes on where it stopped.'
 }
 
