@@ -161,7 +161,7 @@ test('files of FAT that go on in new clusters are what mtools read, and fsck.fat
   }
 })
 
-test('a stop between two sectors leaves the old file of FAT or the new one, and fsck.fat -a puts the rest right', (t) => {
+test('a stop between two writes leaves the old file of FAT or the new one; fsck.fat -a puts it right', (t) => {
   if (!haveAll(t, 'mkfs.vfat', 'mmd', 'mcopy', 'mdel', 'fsck.fat')) return
   for (const shape of fatShapes.filter(({ scattered, more }) => scattered !== undefined || more === 900_000)) {
     const folder = testFolder(t)

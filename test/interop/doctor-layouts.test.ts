@@ -1,4 +1,4 @@
-/** Systems as distributions and makers of images lay them out: no finding where they are sound, and each defect is one. */
+/** Systems as distributions and makers of images lay them out: sound ones have no finding, each defect is one. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { doctor } from '../../src/operations/doctor/doctor.js'
@@ -240,7 +240,7 @@ menuentry 'Ubuntu' --class ubuntu $menuentry_id_option 'gnulinux-simple' {\n rec
 function alpine(id = root): readonly LayoutPart[] {
   const files = systemFiles(
     `UUID=${root} / ext4 rw,relatime 0 1\nUUID=${boot} /boot ext4 rw,relatime 0 2\n` +
-      '/dev/cdrom /media/cdrom iso9660 noauto,ro 0 0\n/dev/usbdisk /media/usb vfat noauto 0 0\ntmpfs /tmp tmpfs nosuid 0 0\n',
+      '/dev/cdrom /media/cdrom iso9660 noauto,ro 0 0\n/dev/usbdisk /media/usb vfat noauto 0 0\n',
     'alpine',
   )
   delete files['/usr/lib/systemd/systemd']
@@ -319,7 +319,7 @@ function nixos(store = 'abc-nixos-system'): readonly LayoutPart[] {
   ]
 }
 
-/** RHEL: /boot on XFS, root and swap in a group, dracut told what to open. */
+/** RHEL: /boot on XFS, root and swap in a group, and dracut with what it opens. */
 function rhel(opens: string): readonly LayoutPart[] {
   const fstab = `/dev/mapper/rhel-root / xfs defaults 0 0\nUUID=${boot} /boot xfs defaults 0 0
 UUID=ABCD-1234 /boot/efi vfat umask=0077 0 2\n/dev/mapper/rhel-swap none swap defaults 0 0\n`

@@ -195,6 +195,10 @@ function rootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
   fs.mkdirSync(tree)
   if (spec.systemd === true) systemRoot(tree, guest)
   else fewFiles(tree, guest, spec)
+  // As every installed system has them: on a slow machine udevadm may lose its daemon ("Broken pipe"), and the script
+  // of the initramfs that would move /dev into the root ends before it does.
+  run('mknod', '-m', '600', join(tree, 'dev/console'), 'c', '5', '1')
+  run('mknod', '-m', '666', join(tree, 'dev/null'), 'c', '1', '3')
   const device = spec.logical === true ? '/dev/mapper/vg-root' : `UUID=${ids.root}`
   const options = spec.subvolume === undefined ? 'defaults' : `subvol=${spec.subvolume}`
   fs.writeFileSync(
@@ -222,6 +226,11 @@ function systemRoot(tree: string, guest: GuestRoot): void {
   const says = `/bin/sh -c 'while :; do echo ${guestMarker} > /dev/console; sleep 1; done'`
   fs.writeFileSync(join(units, 'reached.service'), `[Unit]\n${after}\n[Service]\nExecStart=${says}\n`)
   fs.symlinkSync('../reached.service', join(units, 'reached.target.wants/reached.service'))
+  fs.mkdirSync(join(tree, 'etc/systemd/system.conf.d'), { recursive: true })
+  fs.writeFileSync(
+    join(tree, 'etc/systemd/system.conf.d/slow.conf'),
+    `[Manager]\nDefaultTimeoutStartSec=${longestWait}s\n`,
+  )
   fs.rmSync(join(units, 'default.target'), { force: true })
   fs.symlinkSync('reached.target', join(units, 'default.target'))
 }
@@ -266,9 +275,8 @@ function makeFilesystem(
   fs.writeFileSync(image, '')
   fs.truncateSync(image, (lengths.root - 10) * mebibyte)
   if (filesystem === 'ext4') run('mke2fs', '-q', '-t', 'ext4', '-U', ids.root, '-d', tree, image)
-  else if (filesystem === 'btrfs' && subvolume === undefined)
-    run('mkfs.btrfs', '-q', '-U', ids.root, '--rootdir', tree, image)
   else {
+    // Not by --rootdir of mkfs.btrfs, which gives devices no numbers.
     if (filesystem === 'btrfs') run('mkfs.btrfs', '-q', '-U', ids.root, image)
     else run('mkfs.xfs', '-q', '-m', `uuid=${ids.root}`, image)
     withKernelMount(image, at('mount'), 'rw', () => {

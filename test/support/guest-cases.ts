@@ -25,6 +25,8 @@ export interface GuestCase {
 
 /** Seconds that a guest waits for what it shall not find. */
 const patience = 45
+/** The same of systemd, which needs longer on a slow machine to see what is there. */
+const longPatience = 300
 const byUuid = `UUID=${ids.root}`
 const gone = `UUID=${ids.absent}`
 const mapped = '/dev/mapper/vg-root'
@@ -128,7 +130,7 @@ function mendable(name: string, kind: Kind, planted: Planted, rest: Omit<GuestCa
 
 /** One with which it starts. */
 function harmless(name: string, kind: Kind, planted: Planted, rest: Omit<GuestCase, 'name' | 'guest' | 'verdict'>) {
-  return spoilt(name, kind, planted, { ...rest, verdict: 'ready' })
+  return spoilt(name, kind, { patience: longPatience, ...planted }, { ...rest, verdict: 'ready' })
 }
 
 function spoilt(name: string, kind: Kind, planted: Planted, rest: Omit<GuestCase, 'name' | 'guest'>): GuestCase {
@@ -369,7 +371,7 @@ const roots: readonly GuestCase[] = [
     { platform: 'qemu', finds: ['blocks L-ROOT-SUBVOLUME'], starts: bios('virtio') },
   ),
   mendable(
-    'dracut is told to open a logical volume that is gone',
+    'dracut asked to open a logical volume that is gone',
     onLvm(extDracut),
     { parameters: 'rd.lvm.lv=vg/old' },
     { platform: 'qemu', finds: ['blocks L-ROOT-OPENED'], starts: bios('virtio') },
@@ -394,7 +396,7 @@ const roots: readonly GuestCase[] = [
   ),
 ]
 
-const systemd = (planted: Planted): Planted => ({ ...planted, systemd: true })
+const systemd = (planted: Planted): Planted => ({ patience: longPatience, ...planted, systemd: true })
 
 const mounts: readonly GuestCase[] = [
   blocked('a line of fstab by an id that is gone', ext, systemd({ fstab: `${gone} /srv ext4 defaults 0 2\n` }), {

@@ -3,7 +3,7 @@ import type { Guest, TextFile } from './guest.js'
 import type { DoctorReport } from './report.js'
 import { parameterEdits } from './text-edits.js'
 
-/** What dracut is told to open: nothing else of LVM is opened then (dracut.cmdline(7)). */
+/** What dracut is asked to open: nothing else of LVM is opened then (dracut.cmdline(7)). */
 const parameters = { volume: 'rd.lvm.lv', group: 'rd.lvm.vg' } as const
 
 interface Started {
@@ -13,7 +13,7 @@ interface Started {
   readonly names: readonly string[]
 }
 
-/** The logical volumes that an initramfs of dracut is told to open: whether they are there, and the root among them. */
+/** The logical volumes that an initramfs of dracut is asked to open: whether they are there, and the root among them. */
 export function checkOpenedVolumes(guest: Guest, started: Started, report: DoctorReport): void {
   const { entry, texts, names } = started
   const root = guest.root.open.logical
