@@ -13,7 +13,7 @@ interface Started {
   readonly names: readonly string[]
 }
 
-/** The logical volumes that an initramfs of dracut is asked to open: whether they are there, and the root among them. */
+/** What an initramfs of dracut is asked to open of LVM: whether that is there, and the root among it. */
 export function checkOpenedVolumes(guest: Guest, started: Started, report: DoctorReport): void {
   const { entry, texts, names } = started
   const root = guest.root.open.logical
