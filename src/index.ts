@@ -59,7 +59,8 @@ export type { Platform } from './platforms/index.js'
 
 // Files inside images.
 export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/files/copy.js'
-export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/files/list.js'
+export { listFiles, type FileList, type ListOptions } from './operations/files/list.js'
+export type { ListedFile } from './operations/files/listed-files.js'
 export { fileChunks, readFile, type ReadFileOptions } from './operations/files/read.js'
 
 // Checking and repairing.

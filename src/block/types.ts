@@ -127,6 +127,8 @@ export interface PoolCodec {
    * accepts it.
    */
   readonly decode?: PoolDecoder
+  /** The same of a long unit, whose bytes are read meanwhile, so that they need not be in memory together. */
+  readonly decodeLong?: LongPoolDecoder
   /** Where units that stand one behind the other decode by one call. */
   readonly joined?: JoinedUnits
   /**
@@ -137,6 +139,16 @@ export interface PoolCodec {
   /** The version of the library that compresses, where it decides which bytes come out. */
   readonly version?: number
 }
+
+/**
+ * Fills `output` from a unit of `stored` bytes. Resolves to false where the library refused it, or it cannot be read.
+ * @param read fills `target` with the unit's bytes from `at` on; resolves to how many were there.
+ */
+export type LongPoolDecoder = (
+  stored: number,
+  read: (at: number, target: Uint8Array) => Promise<number>,
+  output: Uint8Array,
+) => Promise<boolean>
 
 /** Units that say how long they are and what they hold, and that decode as one: a call for each costs more than it. */
 export interface JoinedUnits {

@@ -65,14 +65,24 @@ export class UnitSource implements BlockSource {
 
   /** Decodes the last unit in Node's pool, so that it is at hand when the end is read; false where that cannot be. */
   decodeEnd(): boolean {
-    const decode = this.#codec.inPool?.decode
+    const { decode, decodeLong } = this.#codec.inPool ?? {}
     const extent = this.capacity === 0 ? undefined : this.extentAt(this.capacity - 1, 1)
     if (decode === undefined || extent?.kind !== 'packed') return false
-    const input = new Uint8Array(extent.storedLength)
-    this.#store.read(extent.position, input)
-    const output = new Uint8Array(extent.unitLength)
-    decode([{ input, output }]).then(
-      ([isWhole]) => isWhole === true && this.#reader.keep(extent, output),
+    const { position, storedLength, unitLength } = extent
+    const output = new Uint8Array(unitLength)
+    const read = (at: number, target: Uint8Array): Promise<number> => {
+      this.#store.read(position + at, target)
+      return Promise.resolve(target.length)
+    }
+    const whole = async (): Promise<boolean> => {
+      const input = new Uint8Array(storedLength)
+      await read(0, input)
+      const [isWhole] = await decode([{ input, output }])
+      return isWhole === true
+    }
+    const decoding = decodeLong === undefined ? whole() : decodeLong(storedLength, read, output)
+    decoding.then(
+      (isWhole) => isWhole && this.#reader.keep(extent, output),
       // Who reads it decodes it, and says what is wrong.
       () => undefined,
     )

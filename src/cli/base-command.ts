@@ -13,7 +13,7 @@ import { ProgressReporter, type ProgressMode } from './progress.js'
 import { withoutSecrets } from '../sys/secrets.js'
 import { leaveMessage } from './termination.js'
 import { assertNoValues, type DeclaredFlag } from './valueless-flags.js'
-import type { View } from './view/view.js'
+import type { LongView, View } from './view/view.js'
 
 /** What {@link BaseCommand.show} shows. */
 interface Answer<Result> {
@@ -21,9 +21,11 @@ interface Answer<Result> {
   readonly result: Result
   /** The JSON document, where it is not `result`. */
   readonly document?: object
-  readonly view: () => Promise<{ readonly view: View<Result> }>
+  readonly view: () => Promise<{ readonly view: View<Result> | LongView<Result> }>
   /** Set where standard output takes the image. */
   readonly onStandardError?: boolean
+  /** Set where the view is a long one: all is written in pieces, and lists of the document need not be arrays. */
+  readonly isLong?: boolean
 }
 
 const noteLines = (result: { readonly notes?: readonly { readonly message: string }[] }): string[] =>
@@ -158,13 +160,20 @@ export abstract class BaseCommand extends Command {
   /** The answer of a command: its JSON document with --json, else warnings and text for people. */
   protected async show<Result extends object>({ view, result, ...rest }: Answer<Result>): Promise<void> {
     this.#progress?.end()
+    const long = rest.isLong === true ? await import('./long-output.js') : undefined
     if (this.hasFlag('json')) {
-      this.printJson({ schema: rest.schema, schemaVersion: 1, ...(rest.document ?? result) })
+      const document = { schema: rest.schema, schemaVersion: 1 as const, ...(rest.document ?? result) }
+      if (long === undefined) this.printJson(document)
+      else await long.writePieces(process.stdout, long.documentPieces(document))
       return
     }
     const [{ view: shown }, { renderer }] = await Promise.all([view(), import('./render.js')])
     await this.printWarnings(shown.warnings?.(result) ?? noteLines(result))
     if (this.hasFlag('quiet')) return
+    if ('lines' in shown) {
+      await long?.writePieces(process.stdout, long.linePieces(shown.lines(result)))
+      return
+    }
     const output = rest.onStandardError === true ? process.stderr : process.stdout
     const lines = await shown.text(result, await renderer(output, this.hasFlag('verbose')))
     if (rest.onStandardError === true) this.printError(lines)

@@ -1,6 +1,6 @@
 import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
-import type { Codec } from '../block/types.js'
+import type { Codec, LongPoolDecoder } from '../block/types.js'
 import { encodeXzBlock } from './xz-encode.js'
 import { codecLibraries } from '../sys/codec-libraries.js'
 import type { PoolUnit } from '../sys/pool-libraries.js'
@@ -96,6 +96,10 @@ function xzBlockCodec(check: number): Codec {
         const { xz } = streamLibraries()
         return xz === undefined ? undefined : (units: readonly PoolUnit[]) => decodedInPool(xz, xzHeader(check), units)
       },
+      get decodeLong() {
+        const { xz } = streamLibraries()
+        return xz === undefined ? undefined : longDecoder(xz, xzHeader(check))
+      },
     },
   }
 }
@@ -113,6 +117,38 @@ async function decodedInPool(
   }
   const outcomes = await Promise.allSettled(units.map(one))
   return outcomes.map((outcome) => outcome.status === 'fulfilled' && outcome.value)
+}
+
+/** Bytes of a long unit that are read at a time. */
+const longPiece = 1048576
+/** Behind the content are the end of the last chunk, padding and a check. */
+const longestEnd = 4096
+
+/** As {@link decodedInPool}, of a block that is read meanwhile. */
+function longDecoder(open: OpenLibraryStream, header: Uint8Array): LongPoolDecoder {
+  return async (stored, read, output) => {
+    using stream = open()
+    if (!startBlock(stream, header)) return false
+    const memory = new Uint8Array(Math.min(longPiece, stored))
+    let given = 0
+    for (let at = 0; at < stored;) {
+      const piece = memory.subarray(0, Math.min(memory.length, stored - at))
+      if ((await read(at, piece)) < piece.length) return false
+      const step = await stream.stepInPool?.(piece, output.subarray(given))
+      if (step?.state !== 'more') return false
+      given += step.given
+      at += step.taken
+      if (given < output.length) {
+        if (step.taken < piece.length) return false
+        continue
+      }
+      if (stored - at > longestEnd) return false
+      const end = memory.subarray(0, stored - at)
+      if ((await read(at, end)) < end.length) return false
+      return endsBlock(stream, { taken: 0, given, state: 'more' }, end, output)
+    }
+    return false
+  }
 }
 
 /** The beginning of an index of one block: liblzma refuses it where it has not met the end of exactly one. */

@@ -40,19 +40,20 @@ export default class Ls extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
-    const [{ listFiles }, { parseFileAddress }, context] = await Promise.all([
+    const [{ listManyFiles }, { parseFileAddress }, context] = await Promise.all([
       import('../operations/files/list.js'),
       import('../operations/files/address.js'),
       this.context(flags),
     ])
     const { image, path } = parseFileAddress(args.file, context.registry.schemes) ?? { image: args.file, path: '/' }
     const { recursive, long } = flags
-    const document = await listFiles(image, path, { ...context, ...openValues(flags), recursive })
+    const document = await listManyFiles(image, path, { ...context, ...openValues(flags), recursive })
     if (document.failures.length > 0) this.exitWith(exitCodes.partial)
     await this.show({
       schema: 'vdisk.ls',
       result: { ...document, long, paths: recursive },
       document,
+      isLong: true,
       view: () => import('../cli/view/ls.js'),
     })
   }

@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { poolRoom, type PoolEncoder } from '../block/types.js'
+import { poolRoom, type LongPoolDecoder, type PoolEncoder } from '../block/types.js'
 import { poolCodec } from '../codec/registry.js'
 import { allOf } from './all-of.js'
 import { scanChunk, type ScannedRun } from './chunk.js'
@@ -52,6 +52,14 @@ export class PoolTasks {
   }
 
   async #decode(units: readonly Packed[], target: Uint8Array): Promise<void> {
+    const [first] = units
+    if (units.length === 1 && first !== undefined && first.storedLength > longestRead) {
+      const decode = poolCodec(first.codec).decodeLong
+      if (decode !== undefined) {
+        await this.#decodeLong(first, decode, target)
+        return
+      }
+    }
     const start = Math.min(...units.map(({ position }) => position))
     const end = Math.max(...units.map(endOf))
     const stored = this.#take(end - start)
@@ -66,6 +74,13 @@ export class PoolTasks {
     } finally {
       this.#free.push(stored)
     }
+  }
+
+  /** Decodes a unit whose bytes are not all in memory. */
+  async #decodeLong(unit: Packed, decode: LongPoolDecoder, target: Uint8Array): Promise<void> {
+    const { descriptor, position, storedLength, at, length } = unit
+    const read = (start: number, bytes: Uint8Array): Promise<number> => readUpTo(descriptor, bytes, position + start)
+    if (!(await decode(storedLength, read, target.subarray(at, at + length)))) fillPacked(unit, target, this.#buffers)
   }
 
   /** Decodes units by a call for each. @param start where in the file `stored` is from. */
@@ -135,7 +150,9 @@ export class PoolTasks {
   /** Memory that nobody else uses meanwhile. */
   #take(length: number): Uint8Array {
     const found = this.#free.findIndex((free) => free.length >= length)
-    return found < 0 ? new Uint8Array(length) : (this.#free.splice(found, 1)[0] ?? new Uint8Array(length))
+    // One that is too short will be again.
+    const [free] = this.#free.splice(Math.max(0, found), 1)
+    return free !== undefined && found >= 0 ? free : new Uint8Array(length)
   }
 }
 

@@ -1,7 +1,7 @@
-import type { FileList, ListedFile } from '../../operations/files/list.js'
+import type { LongFileList } from '../../operations/files/list.js'
+import type { ListedFile } from '../../operations/files/listed-files.js'
 import { printable } from '../../errors.js'
-import { widest } from '../render.js'
-import type { View } from './view.js'
+import type { LongView } from './view.js'
 
 const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
   file: '-',
@@ -12,31 +12,38 @@ const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
 }
 
 /** One line a file: its name alone, or with `long` all that is known. */
-export const view: View<FileList & { readonly long: boolean; readonly paths: boolean }> = {
+export const view: LongView<LongFileList & { readonly long: boolean; readonly paths: boolean }> = {
   warnings: ({ notes, failures }) => [
     ...notes.map(({ message }) => `Warning: ${message}`),
     ...failures.map(({ path, message }) => `Not listed: ${path}: ${message}`),
   ],
-  text: ({ files, long, paths }) => fileLines(files, { long, paths }).join('\n'),
+  lines: ({ files, long, paths }) => fileLines(files, { long, paths }),
 }
 
-function fileLines(
-  files: readonly ListedFile[],
+/** Mode, links, owner, group and size of a file. */
+const cellsOf = ({ kind, mode, links, owner, group, size }: ListedFile): readonly string[] => [
+  `${kindLetters[kind]}${mode === undefined ? '' : modeText(mode)}`,
+  String(links ?? ''),
+  String(owner ?? ''),
+  String(group ?? ''),
+  String(size),
+]
+
+function* fileLines(
+  files: Iterable<ListedFile>,
   { long, paths }: { readonly long: boolean; readonly paths: boolean },
-): string[] {
+): Generator<string> {
   const nameOf = (file: ListedFile): string =>
     `${printable(paths ? file.path : file.name)}${file.kind === 'directory' ? '/' : ''}`
-  if (!long) return files.map(nameOf)
-  const rows = files.map((file) => [
-    `${kindLetters[file.kind]}${file.mode === undefined ? '' : modeText(file.mode)}`,
-    String(file.links ?? ''),
-    String(file.owner ?? ''),
-    String(file.group ?? ''),
-    String(file.size),
-  ])
-  const widths = [0, 1, 2, 3, 4].map((column) => widest(rows, column))
-  return files.map((file, index) => {
-    const [mode = '', ...numbers] = rows[index] ?? []
+  if (!long) {
+    for (const file of files) yield nameOf(file)
+    return
+  }
+  const widths = [0, 0, 0, 0, 0]
+  for (const file of files)
+    for (const [column, cell] of cellsOf(file).entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length)
+  for (const file of files) {
+    const [mode = '', ...numbers] = cellsOf(file)
     const cells = [
       mode.padEnd(widths[0] ?? 0),
       ...numbers.map((cell, column) => cell.padStart(widths[column + 1] ?? 0)),
@@ -45,11 +52,11 @@ function fileLines(
       (file.otherStreams ?? []).length > 0
         ? `  [also: ${(file.otherStreams ?? []).map((name) => printable(name)).join(', ')}]`
         : ''
-    return (
+    yield (
       `${cells.join(' ')} ${file.modified.slice(0, 19).replace('T', ' ')} ` +
       `${nameOf(file)}${file.target === undefined ? '' : ` -> ${printable(file.target)}`}${streams}`
     )
-  })
+  }
 }
 
 /** `rwxr-xr-x`, with the letters of set-user-id, set-group-id and sticky. */

@@ -9,6 +9,11 @@ export interface View<Result> {
   text(result: Result, render: Renderer): string | Promise<string>
 }
 
+/** The same of an answer that may have millions of lines: each is made when it is printed. */
+export interface LongView<Result> extends Pick<View<Result>, 'warnings'> {
+  lines(result: Result): Iterable<string>
+}
+
 /** A row of {@link Renderer.facts}; without a value it is not shown. */
 export type FactRow = readonly [label: string, value: string | undefined]
 

@@ -47,6 +47,23 @@ class ExtNode implements FileNode {
   }
 }
 
+/** A name in a folder, which may have millions: none has a function of its own. */
+class ExtEntry implements DirectoryEntry {
+  readonly name: string
+  readonly order: number
+  readonly #open: (inode: number) => FileNode
+
+  constructor(name: string, inode: number, open: (inode: number) => FileNode) {
+    this.name = name
+    this.order = inode
+    this.#open = open
+  }
+
+  open(): FileNode {
+    return this.#open(this.order)
+  }
+}
+
 /**
  * The files of ext2, ext3 and ext4. What a journal still holds is not seen: it is what the kernel reads with `noload`.
  */
@@ -76,8 +93,9 @@ export class ExtTree implements FileTree {
   }
 
   *entries(directory: FileNode): Generator<DirectoryEntry> {
+    const open = (inode: number): FileNode => this.#open(inode)
     for (const { name, inode } of this.#walk(this.#folder(directory)))
-      yield { name: entryName(posixName(name)), order: inode, open: () => this.#open(inode) }
+      yield new ExtEntry(entryName(posixName(name)), inode, open)
   }
 
   dataRuns(file: FileNode): Iterable<ByteRun> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import zlib from 'node:zlib'
 import { poolRoom } from '../../../src/block/types.js'
@@ -99,6 +100,23 @@ test('in the pool nothing is compressed where output is to be the same everywher
   assert.equal(poolCodec('zstd').encoder?.(), undefined)
 })
 
+/** The block, damaged or cut, with the length of the content to be had, and whether that is to be refused. */
+function xzCases(plain: Uint8Array): (readonly [input: Uint8Array, length: number, sound: boolean])[] {
+  const block = codecFor('xz-block-4').encode?.(plain) ?? assert.fail()
+  const changed = (at: number): Uint8Array => Uint8Array.from(block, (byte, index) => (index === at ? byte ^ 4 : byte))
+  return [
+    [block, plain.length, true],
+    [block, plain.length - 1, false],
+    [block, plain.length + 1, false],
+    [block.subarray(0, block.length - 1), plain.length, false],
+    [Buffer.concat([block, new Uint8Array(4)]), plain.length, false],
+    [Buffer.concat([block, new Uint8Array(5000)]), plain.length, false],
+    [new Uint8Array(100).fill(0xff), plain.length, false],
+    ...[0, 5, 1000, block.length - 1].map((at) => [changed(at), plain.length, false] as const),
+    [block, plain.length, true],
+  ]
+}
+
 test('xz blocks in the pool: what is damaged, cut, or of another length is refused', async (t) => {
   const { decode } = poolCodec('xz-block-4')
   if (decode === undefined) {
@@ -106,22 +124,38 @@ test('xz blocks in the pool: what is damaged, cut, or of another length is refus
     return
   }
   const plain = diskLike(300_000, 1)
-  const block = codecFor('xz-block-4').encode?.(plain) ?? assert.fail()
-  const changed = (at: number): Uint8Array => Uint8Array.from(block, (byte, index) => (index === at ? byte ^ 4 : byte))
-  const cases: (readonly [input: Uint8Array, length: number, sound: boolean])[] = [
-    [block, plain.length, true],
-    [block, plain.length - 1, false],
-    [block, plain.length + 1, false],
-    [block.subarray(0, block.length - 1), plain.length, false],
-    [Buffer.concat([block, new Uint8Array(4)]), plain.length, false],
-    [new Uint8Array(100).fill(0xff), plain.length, false],
-    ...[0, 5, 1000, block.length - 1].map((at) => [changed(at), plain.length, false] as const),
-    [block, plain.length, true],
-  ]
+  const cases = xzCases(plain)
   const units = cases.map(([input, length]) => ({ input, output: shared(length) }))
   assert.deepEqual(
     await decode(units),
     cases.map(([, , sound]) => sound),
   )
   for (const index of [0, cases.length - 1]) assert.equal(Buffer.compare(units[index]!.output, plain), 0)
+})
+
+test('long xz blocks in the pool are read in pieces, with the same outcome', async (t) => {
+  const { decodeLong } = poolCodec('xz-block-4')
+  if (decodeLong === undefined) {
+    t.skip(process.env['VDISK_NO_NATIVE_CODECS'] ?? skipReason('liblzma is not installed'))
+    return
+  }
+  // What compresses to less than a piece, and what takes several and ends near the end of one.
+  for (const plain of [diskLike(300_000, 1), randomBytes(1_048_000), randomBytes(2_500_000)]) {
+    for (const [input, length, sound] of xzCases(plain)) {
+      const output = shared(length)
+      let longest = 0
+      const read = (at: number, target: Uint8Array): Promise<number> => {
+        longest = Math.max(longest, target.length)
+        const found = input.subarray(at, at + target.length)
+        target.set(found)
+        return Promise.resolve(found.length)
+      }
+      assert.equal(await decodeLong(input.length, read, output), sound)
+      if (sound) assert.equal(Buffer.compare(output, plain), 0)
+      assert.ok(longest <= 1_048_576, `${longest} bytes were read at once`)
+      // Its end cannot be read.
+      const short = async (at: number, target: Uint8Array): Promise<number> => (await read(at, target)) - 1
+      assert.equal(await decodeLong(input.length, short, output), false)
+    }
+  }
 })
