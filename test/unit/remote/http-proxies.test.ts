@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { proxiesOf, proxyFor } from '../../src/remote/http/proxies.js'
-import { withoutSecrets } from '../../src/sys/secrets.js'
+import { proxiesOf, proxyFor } from '../../../src/remote/http/proxies.js'
+import { withoutSecrets } from '../../../src/sys/secrets.js'
 
 const portFor = (address: string, variables: Readonly<Record<string, string>>): number | undefined =>
   proxyFor(new URL(address), proxiesOf(variables))?.port

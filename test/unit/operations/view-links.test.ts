@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { fromQuery, link, queryValues, toQuery } from '../../src/operations/view/links.js'
+import { fromQuery, link, queryValues, toQuery } from '../../../src/operations/view/links.js'
 
 test('every name comes back from a link, also one that is not Unicode', () => {
   const units = fc

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { RangeQueue, type WantedRange } from '../../src/remote/http/range-queue.js'
+import { RangeQueue, type WantedRange } from '../../../src/remote/http/range-queue.js'
 
 const mebibyte = 1024 * 1024
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { usualOptions } from '../../src/remote/http/reader-options.js'
-import { RangeReader } from '../../src/remote/http/range-reader.js'
-import { printable } from '../../src/errors.js'
-import { diskLike } from '../support/content.js'
-import { listening } from '../support/ports.js'
+import { usualOptions } from '../../../src/remote/http/reader-options.js'
+import { RangeReader } from '../../../src/remote/http/range-reader.js'
+import { printable } from '../../../src/errors.js'
+import { diskLike } from '../../support/content.js'
+import { listening } from '../../support/ports.js'
 
 const mebibyte = 1048576
 const content = Buffer.from(diskLike(20 * mebibyte, 71))

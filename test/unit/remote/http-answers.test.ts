@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { contentRange, retryAfter, sizeOfUnsatisfied, versionOf } from '../../src/remote/http/answer.js'
-import { parseHttpAddress } from '../../src/remote/http/address.js'
-import { optionsOf } from '../../src/remote/http/environment.js'
-import { proxiesOf } from '../../src/remote/http/proxies.js'
-import { testFolder } from '../support/folder.js'
-import { withoutSecrets } from '../../src/sys/secrets.js'
+import { contentRange, retryAfter, sizeOfUnsatisfied, versionOf } from '../../../src/remote/http/answer.js'
+import { parseHttpAddress } from '../../../src/remote/http/address.js'
+import { optionsOf } from '../../../src/remote/http/environment.js'
+import { proxiesOf } from '../../../src/remote/http/proxies.js'
+import { testFolder } from '../../support/folder.js'
+import { withoutSecrets } from '../../../src/sys/secrets.js'
 
 test('Content-Range: what it says, and what says nothing', () => {
   assert.deepEqual(contentRange('bytes 0-99/1000'), { start: 0, end: 100, size: 1000 })
