@@ -10,6 +10,7 @@ import {
   systemError,
   targetError,
   type HostPath,
+  type ImageErrorOptions,
   type Label,
 } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
@@ -74,15 +75,12 @@ export class FileStore implements ByteStore {
       // A FIFO would block here for ever without O_NONBLOCK; on files and devices the flag changes nothing.
       fd = fs.openSync(path, fs.constants.O_RDONLY + nonBlocking)
     } catch (cause) {
-      throw openError(path, cause)
+      throw openError(path, cause, 'read')
     }
     try {
       const stat = fs.fstatSync(fd, { bigint: true })
       if (stat.isDirectory()) throw folderError(path)
-      if (!stat.isFile() && !stat.isBlockDevice())
-        throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`, {
-          hint: streamHint,
-        })
+      if (!stat.isFile() && !stat.isBlockDevice()) throw notAFile(path, { hint: streamHint })
       const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), {
         writable: false,
         fresh: false,
@@ -138,7 +136,7 @@ export class FileStore implements ByteStore {
     try {
       fd = fs.openSync(path, fs.constants.O_RDWR + nonBlocking)
     } catch (cause) {
-      throw openError(path, cause)
+      throw openError(path, cause, 'change')
     }
     try {
       const stat = fs.fstatSync(fd)
@@ -376,7 +374,11 @@ function reason(cause: unknown): string {
 /** Formats are not read from start to end: what cannot be read at any place has to be kept somewhere first. */
 const streamHint = 'Only convert reads a stream, as standard input: vdisk convert - disk.qcow2 < STREAM'
 
-function openError(path: string, cause: unknown): ImageError {
+function notAFile(path: string, options: ImageErrorOptions): ImageError {
+  return new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`, options)
+}
+
+function openError(path: string, cause: unknown, purpose: 'read' | 'change'): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? corrupt('E_READ', reason(cause), { cause })
   const name = printable(path)
@@ -389,10 +391,14 @@ function openError(path: string, cause: unknown): ImageError {
     })
   }
   if (code === 'EACCES' || code === 'EPERM')
-    return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, {
+    return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to ${purpose} it`, {
       cause,
-      hint: 'Run as a user who may read the file.',
+      hint: `Run as a user who may ${purpose} the file.`,
     })
+  if (code === 'EROFS')
+    return targetError('E_WRITE_PERMISSION', `${name} cannot be changed: its filesystem is read-only`, { cause })
+  // A socket, a terminal that nobody has.
+  if (code === 'ENXIO' && statOf(path)?.isBlockDevice() !== true) return notAFile(path, { cause })
   // A lease that another program has, or a program that runs from the file.
   if (code === 'EAGAIN' || code === 'ETXTBSY')
     return refused('E_LOCKED', `${name} is in use by another program`, {

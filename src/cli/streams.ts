@@ -1,6 +1,9 @@
+import type { Stats } from 'node:fs'
 import type { Duplex } from 'node:stream'
-import { usage } from '../errors.js'
+import { corrupt, systemCode, usage } from '../errors.js'
+import fs from '../sys/host-fs.js'
 import { joinedStream } from '../sys/joined-stream.js'
+import { nextTurn } from '../sys/next-turn.js'
 import { fileOf, outputError } from './outputs.js'
 
 interface Stream {
@@ -32,6 +35,47 @@ export function standardOutput(stream: Stream): {
           else reject(outputError(cause, 'standard output'))
         })
       }),
+  }
+}
+
+/** Bytes that are read of a disk at a time. */
+const pieceLength = 1048576
+
+/**
+ * Standard input as the source of an image. @throws ImageError usage E_NOT_A_FILE; corrupt E_READ while it is read.
+ */
+export function standardInput(): { readonly name: string; readonly input: AsyncIterable<Uint8Array> } {
+  const name = 'standard input'
+  const stat = statOf(0)
+  if (stat?.isDirectory() === true) throw usage('E_NOT_A_FILE', `${name} is a directory, not a disk image`)
+  // What Node makes of a disk is an input without a byte.
+  return { name, input: stat?.isBlockDevice() === true ? diskBytes(0, name) : process.stdin }
+}
+
+function statOf(descriptor: number): Stats | undefined {
+  try {
+    return fs.fstatSync(descriptor)
+  } catch {
+    // Closed by the caller: Node's own stream answers.
+    return undefined
+  }
+}
+
+/** The bytes of an open disk from where it stands. */
+async function* diskBytes(descriptor: number, name: string): AsyncGenerator<Uint8Array> {
+  for (let done = 0; ;) {
+    const bytes = new Uint8Array(pieceLength)
+    let count: number
+    try {
+      count = fs.readSync(descriptor, bytes, 0, bytes.length, null)
+    } catch (cause) {
+      const why = systemCode(cause) ?? String(cause)
+      throw corrupt('E_READ', `${name}: cannot be read at byte ${done}: ${why}`, { cause, details: { position: done } })
+    }
+    if (count === 0) return
+    yield bytes.subarray(0, count)
+    done += count
+    await nextTurn()
   }
 }
 

@@ -3,7 +3,7 @@ import { option, string as bitmap } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, pacingFlags, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import { copyFlags, createFlags, machineFlags, machineValues, platformFlag, targetValues } from '../cli/format-flags.js'
-import { standardOutput } from '../cli/streams.js'
+import { standardInput, standardOutput } from '../cli/streams.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
 
@@ -110,7 +110,7 @@ export default class Convert extends BaseCommand {
     const toStream = args.target === '-'
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
     const { convert } = await import('../operations/transfer/convert.js')
-    const source = args.source === '-' ? { input: process.stdin, name: 'standard input' } : args.source
+    const source = args.source === '-' ? standardInput() : args.source
     const result = await convert(source, toStream ? standardOutput(process.stdout) : args.target, {
       ...(await this.context(flags)),
       ...openValues(flags),

@@ -1,7 +1,9 @@
 import { isZero } from '../../binary/zero.js'
 import type { FileStore } from '../../block/file-store.js'
 import { PaddedSource } from '../../block/padded.js'
+import { RangeSource } from '../../block/range-source.js'
 import { SliceSource } from '../../block/slice.js'
+import { SourceStore } from '../../block/source-store.js'
 import type { BlockSource } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
@@ -56,10 +58,12 @@ export function sourceOf(given: SourceInput): Source {
     }
   }
   const { input, name = '-' } = given
-  return { name, arrives: true, open: async (options) => await openInput(input, options) }
+  const label = name === '-' ? 'the input' : name
+  return { name, arrives: true, open: async (options) => await openInput(input, label, options) }
 }
 
-async function openInput(input: AsyncIterable<Uint8Array>, options: SourceOptions): Promise<OpenedImage> {
+/** @param name what messages call it. */
+async function openInput(input: AsyncIterable<Uint8Array>, name: string, options: SourceOptions): Promise<OpenedImage> {
   const { createScratchStore } = await import('../../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {
@@ -68,7 +72,7 @@ async function openInput(input: AsyncIterable<Uint8Array>, options: SourceOption
     store[Symbol.dispose]()
     throw error
   }
-  return openStore(store, undefined, options)
+  return openStore(new SourceStore(name, new RangeSource(store), store), undefined, options)
 }
 
 /**
