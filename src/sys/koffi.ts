@@ -134,6 +134,7 @@ export function loadKoffi(): Syscalls | undefined {
   const futimens = library.func('int futimens(int fd, void *times)')
   const utimensat = library.func('int utimensat(int folder, const char *path, void *times, int flags)')
   const fcntl = library.func('int fcntl(int fd, int command, void *argument)')
+  const close = library.func('int close(int fd)')
   const socketpair = library.func('int socketpair(int domain, int type, int protocol, void *pair)')
   koffi.struct('vdisk_iovec', { base: 'void *', length: 'int64_t' })
   koffi.struct('vdisk_msghdr', {
@@ -223,6 +224,7 @@ export function loadKoffi(): Syscalls | undefined {
       ioctl(descriptor, blockRequests.discard, rangeArgument(position, length)) === 0,
     rereadPartitions: (descriptor) => ioctl(descriptor, blockRequests.rereadPartitions, null) === 0,
     flushBuffers: (descriptor) => ioctl(descriptor, blockRequests.flushBuffers, null) === 0,
+    closeDescriptor: (descriptor) => void close(descriptor),
     socketPair() {
       const pair = new Int32Array(2)
       const [first, second] = socketpair(localSocket, closedStream, 0, pair) === 0 ? pair : []

@@ -71,6 +71,8 @@ export interface Syscalls {
    * are none.
    */
   socketPair(): readonly [number, number] | undefined
+  /** Closes one of them: in a thread, Node's own call warns of a descriptor that it has not opened. */
+  closeDescriptor(descriptor: number): void
   /** Takes a descriptor that was sent over a local socket; undefined when none came (it does not wait). */
   receiveDescriptor(socket: number): number | undefined
   /**

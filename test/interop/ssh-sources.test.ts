@@ -205,3 +205,32 @@ test('ssh: what goes wrong before there is a file is said by its name', { skip: 
   assert.match(changed.stderr, /the key of the host is not the one that is known/)
   assert.ok(!fs.existsSync(join(cwd, 'pwned')))
 })
+
+test(
+  'ssh: AES goes before the usual cipher, and a cipher that the configuration names is used',
+  { skip: sshdMissing() ?? (process.platform === 'linux' ? undefined : skipReason('it is not known what it can do')) },
+  async (t) => {
+    const cwd = testFolder(t)
+    fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(mebibyte, 45))
+    const { host, env, clientConfig } = await sshd(t, cwd, { hasVdisk: false })
+    const talking = join(cwd, 'talking-ssh')
+    fs.writeFileSync(talking, `#!/bin/sh\nexec ${env['VDISK_SSH']} -v -E '${cwd}/said' "$@"\n`, { mode: 0o755 })
+    const used = async (): Promise<string | undefined> => {
+      fs.rmSync(join(cwd, 'said'), { force: true })
+      const { code, stderr } = await vdisk(['info', `sftp://${host}${cwd}/disk.raw`, '--from', 'raw'], {
+        cwd,
+        env: { VDISK_SSH: talking },
+      })
+      assert.equal(code, 0, stderr)
+      return /kex: server->client cipher: (\S+)/.exec(fs.readFileSync(join(cwd, 'said'), 'utf8'))?.[1]
+    }
+    const hasAes = / aes /.test(fs.readFileSync('/proc/cpuinfo', 'utf8'))
+    assert.equal(await used(), hasAes ? 'aes128-gcm@openssh.com' : 'chacha20-poly1305@openssh.com')
+    for (const cipher of ['aes256-ctr', 'chacha20-poly1305@openssh.com']) {
+      const before = fs.readFileSync(clientConfig)
+      fs.appendFileSync(clientConfig, `Ciphers ${cipher}\n`)
+      assert.equal(await used(), cipher)
+      fs.writeFileSync(clientConfig, before)
+    }
+  },
+)

@@ -2,10 +2,24 @@ import type { Duplex } from 'node:stream'
 import { ByteQueue } from './byte-queue.js'
 
 /** How much may wait to be taken before the peer is held back, in bytes. */
-const enough = 1024 * 1024
+export const enough = 1024 * 1024
 
-/** Bytes of a stream, to be waited for. */
-export class ByteReader {
+/** Bytes of a peer, to be waited for by one at a time. */
+export interface IncomingBytes {
+  /** When the last of them came, as `performance.now` has it. */
+  readonly heard: number
+  /** Bytes that are there and were not taken. */
+  readonly waiting: number
+  /** Ends all waiting, now and later, with this error; the first one counts. */
+  readonly fail: (error: Error) => void
+  take(count: number): Promise<Buffer>
+  /** Fills the target. */
+  into(target: Uint8Array): Promise<void>
+}
+
+/** Bytes of a stream. */
+export class ByteReader implements IncomingBytes {
+  heard = performance.now()
   readonly #stream: Duplex
   readonly #queue = new ByteQueue()
   #failure: Error | undefined
@@ -19,12 +33,10 @@ export class ByteReader {
     stream.on('close', this.#end)
   }
 
-  /** Bytes that are there and were not taken. */
   get waiting(): number {
     return this.#queue.length
   }
 
-  /** Ends all waiting, now and later, with this error; the first one counts. */
   readonly fail = (error: Error): void => {
     this.#failure ??= error
     this.#wake()
@@ -43,7 +55,6 @@ export class ByteReader {
     }
   }
 
-  /** Fills the target. */
   async into(target: Uint8Array): Promise<void> {
     for (
       let done = this.#queue.takeInto(target);
@@ -62,10 +73,15 @@ export class ByteReader {
   }
 
   readonly #data = (bytes: Buffer): void => {
+    this.heard = performance.now()
     this.#queue.push(bytes)
     if (this.#queue.length > enough) this.#stream.pause()
     this.#wake()
   }
 
-  readonly #end = (): void => this.fail(new Error('the server closed the connection'))
+  readonly #end = (): void => this.fail(closedByServer())
+}
+
+export function closedByServer(): Error {
+  return new Error('the server closed the connection')
 }

@@ -1,6 +1,6 @@
-import type { Duplex } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { ImageError, isImageError, lostConnection, printable, targetError } from '../../errors.js'
-import type { ByteReader } from './byte-reader.js'
+import type { IncomingBytes } from './byte-reader.js'
 import { agree, agreeOver, type Agreed, type ExportFacts } from './client-negotiation.js'
 import { isClean, readsAsZero } from './entries.js'
 import { protocolError } from './protocol-error.js'
@@ -63,14 +63,15 @@ interface Pending extends ClientRequest {
  */
 export class ClientConnection {
   readonly facts: ExportFacts
-  readonly #stream: Duplex
-  readonly #reader: ByteReader
+  readonly #stream: Writable
+  readonly #reader: IncomingBytes
   readonly #where: string
   readonly #isLeftOut: (status: number) => boolean
   readonly #pending = new Map<bigint, Pending>()
   readonly #timer: NodeJS.Timeout
   #nextCookie = 1n
-  #heard = performance.now()
+  /** When it became the server's turn to speak. */
+  #asked = performance.now()
   #failure: Error | undefined
   #isLost = false
 
@@ -87,9 +88,6 @@ export class ClientConnection {
     this.#reader = reader
     this.#where = where
     this.#isLeftOut = context === allocationContext ? readsAsZero : isClean
-    stream.on('data', () => {
-      this.#heard = performance.now()
-    })
     this.#timer = setInterval(
       () => {
         // A server may take its time to write and flush much; what is only read comes soon.
@@ -98,7 +96,7 @@ export class ClientConnection {
         )
           ? 10 * milliseconds
           : milliseconds
-        if (this.#pending.size > 0 && performance.now() - this.#heard > patience)
+        if (this.#pending.size > 0 && performance.now() - Math.max(this.#asked, reader.heard) > patience)
           this.#reader.fail(
             new ImageError(
               'corrupt',
@@ -125,10 +123,14 @@ export class ClientConnection {
     return new ClientConnection(await agree(address, where, milliseconds, context), { where, milliseconds, context })
   }
 
-  /** The same over a stream that stands already: the export without a name. */
-  static async over(stream: Duplex, where: string, milliseconds: number): Promise<ClientConnection> {
+  /** The same over a stream that stands already, and what reads it: the export without a name. */
+  static async over(
+    plain: Pick<Agreed, 'stream' | 'reader'>,
+    where: string,
+    milliseconds: number,
+  ): Promise<ClientConnection> {
     const context = allocationContext
-    const agreed = await agreeOver(stream, { name: '', tls: false }, { where, milliseconds, context })
+    const agreed = await agreeOver(plain, { name: '', tls: false }, { where, milliseconds, context })
     return new ClientConnection(agreed, { where, milliseconds, context })
   }
 
@@ -157,7 +159,7 @@ export class ClientConnection {
         return
       }
       const cookie = this.#nextCookie++
-      if (this.#pending.size === 0) this.#heard = performance.now()
+      if (this.#pending.size === 0) this.#asked = performance.now()
       this.#pending.set(cookie, { ...wanted, cookie, resolve, reject, covered: [], runs: [], error: undefined })
       this.#send(wanted, cookie)
     })

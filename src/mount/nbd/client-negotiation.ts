@@ -1,10 +1,10 @@
 import net from 'node:net'
 import fs from '../../sys/host-fs.js'
-import type { Duplex } from 'node:stream'
+import type { Writable } from 'node:stream'
 import tls from 'node:tls'
 import { safeNumber } from '../../binary/integers.js'
 import { ImageError, isImageError, printable, unsupported, usage } from '../../errors.js'
-import { ByteReader } from './byte-reader.js'
+import { ByteReader, type IncomingBytes } from './byte-reader.js'
 import { handshakeFlags, serverFlagsOf, transmissionFlagsOf, type TransmissionFlags } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import {
@@ -52,8 +52,8 @@ export interface ExportFacts {
 
 /** A connection that is ready for requests. */
 export interface Agreed {
-  readonly stream: Duplex
-  readonly reader: ByteReader
+  readonly stream: Writable
+  readonly reader: IncomingBytes
   readonly facts: ExportFacts
 }
 
@@ -75,18 +75,26 @@ export async function agree(
 ): Promise<Agreed> {
   const socket = await connect(address, where, milliseconds)
   const how = { where, milliseconds, context }
-  return await agreeOver(socket, address, how, (stream) => secured(stream, address, where))
+  const plain = { stream: socket, reader: new ByteReader(socket) }
+  const secure = async (): Promise<Incoming> => {
+    plain.reader.release()
+    const stream = await secured(socket, address, where)
+    return { stream, reader: new ByteReader(stream) }
+  }
+  return await agreeOver(plain, address, how, secure)
 }
 
+/** A stream, and what reads it. */
+type Incoming = Pick<Agreed, 'stream' | 'reader'>
+
 /** The same over a stream that stands already. @param secure puts TLS over it. */
-export async function agreeOver<Stream extends Duplex>(
-  plain: Stream,
+export async function agreeOver(
+  plain: Incoming,
   { name, tls: wantsTls }: Pick<NbdAddress, 'name' | 'tls'>,
   { where, milliseconds, context }: { readonly where: string; readonly milliseconds: number; readonly context: string },
-  secure?: (stream: Stream) => Promise<Duplex>,
+  secure?: () => Promise<Incoming>,
 ): Promise<Agreed> {
-  let stream: Duplex = plain
-  let reader = new ByteReader(stream)
+  let { stream, reader } = plain
   const timer = setTimeout(
     () => reader.fail(new ImageError('corrupt', 'E_NBD_TIMEOUT', `${where}: the server does not answer`)),
     milliseconds,
@@ -103,9 +111,7 @@ export async function agreeOver<Stream extends Duplex>(
     stream.write(clientFlags.write({ flags: handshakeFlags }))
     if (wantsTls && secure !== undefined) {
       await startTls(stream, reader, where)
-      reader.release()
-      stream = await secure(plain)
-      reader = new ByteReader(stream)
+      ;({ stream, reader } = await secure())
     }
     const facts = await new Negotiator(stream, reader, where).go(name, flags.noZeroes, context)
     return { stream, reader, facts }
@@ -114,7 +120,7 @@ export async function agreeOver<Stream extends Duplex>(
     if (isImageError(error)) throw error
     const why = error instanceof Error ? error.message : String(error)
     // A server that does not take the certificate of the client says so after its own handshake (TLS 1.3).
-    throw stream === plain ? cannotConnect(where, why, error) : noTls(where, why, error)
+    throw stream === plain.stream ? cannotConnect(where, why, error) : noTls(where, why, error)
   } finally {
     clearTimeout(timer)
   }
@@ -157,7 +163,7 @@ function noTls(where: string, why: string, cause: unknown): ImageError {
   })
 }
 
-async function startTls(stream: Duplex, reader: ByteReader, where: string): Promise<void> {
+async function startTls(stream: Writable, reader: IncomingBytes, where: string): Promise<void> {
   const negotiator = new Negotiator(stream, reader, where)
   const [reply] = await negotiator.ask(option.startTls, Buffer.alloc(0))
   if (reply?.type !== replyType.ack)
@@ -198,11 +204,11 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
 }
 
 class Negotiator {
-  readonly #stream: Duplex
-  readonly #reader: ByteReader
+  readonly #stream: Writable
+  readonly #reader: IncomingBytes
   readonly #where: string
 
-  constructor(stream: Duplex, reader: ByteReader, where: string) {
+  constructor(stream: Writable, reader: IncomingBytes, where: string) {
     this.#stream = stream
     this.#reader = reader
     this.#where = where

@@ -1,9 +1,15 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import type { Duplex, Readable, Writable } from 'node:stream'
-import { corrupt, lostConnection, printable, refused, usage, type ImageError } from '../../errors.js'
+import { spawn, type ChildProcess } from 'node:child_process'
+import net from 'node:net'
+import type { Writable } from 'node:stream'
+import { corrupt, lostConnection, printable, refused, usage, type ImageError, type Label } from '../../errors.js'
+// Not through index.ts, which loads the server.
+import { ByteReader, closedByServer, type IncomingBytes } from '../../mount/nbd/byte-reader.js'
+import { SocketReader } from '../../mount/nbd/socket-reader.js'
 import { joinedStream } from '../../sys/joined-stream.js'
 import { shielded } from '../../sys/shielded.js'
+import { syscalls } from '../../sys/syscalls.js'
 import type { SshAddress } from './address.js'
+import { quickCiphers } from './ciphers.js'
 import type { SshOptions } from './environment.js'
 
 /** What runs on the other side: a command of its shell, or the SFTP subsystem. */
@@ -21,22 +27,24 @@ type Ending = number | 'not-started' | 'killed'
 
 /** A running ssh, which has the user's configuration, keys and agent. */
 export class SshConnection implements Disposable {
-  readonly stream: Duplex
-  readonly label: string
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
+  /** What is written goes to the other side; `reader` has what comes from there. */
+  readonly stream: Writable
+  readonly reader: IncomingBytes
+  readonly label: Label
+  readonly #child: ChildProcess
   readonly #ended: Promise<Ending>
   readonly #seconds: number
   #said = ''
 
-  constructor(address: SshAddress, { program, milliseconds }: SshOptions, remote: Remote) {
-    this.label = address.label
+  private constructor(label: Label, milliseconds: number, started: Started) {
+    this.label = label
     this.#seconds = milliseconds / 1000
-    const [first = '', ...rest] = shielded([program, ...sshArguments(address, milliseconds, remote)])
-    this.#child = spawn(first, rest, { stdio: ['pipe', 'pipe', 'pipe'] })
-    const { stdin, stdout, stderr } = this.#child
+    this.#child = started.child
+    this.stream = started.stream
+    this.reader = started.reader
     // A pipe whose reader is gone; how it ended says why.
-    stdin.on('error', () => undefined)
-    stderr.on('data', (bytes: Buffer) => {
+    this.stream.on('error', this.reader.fail)
+    this.#child.stderr?.on('data', (bytes: Buffer) => {
       this.#said = (this.#said + bytes.toString()).slice(-mostSaid)
     })
     this.#ended = new Promise((resolve) => {
@@ -49,12 +57,21 @@ export class SshConnection implements Disposable {
       this.#child.on('exit', (code) => {
         setTimeout(() => {
           resolve(code ?? 'killed')
-          this.stream.destroy()
+          this.#close()
         }, lastWords).unref()
       })
     })
-    this.stream = joinedStream(stdout, stdin)
-    this.stream.on('error', () => undefined)
+  }
+
+  /** Starts it. Whether it can connect shows when something is read. */
+  static async open(address: SshAddress, options: SshOptions, remote: Remote): Promise<SshConnection> {
+    const { program, milliseconds } = options
+    const words = sshArguments(address, milliseconds)
+    const ciphers = await quickCiphers(program, [...words, '--', address.host])
+    const quick = ciphers === undefined ? [] : ['-o', `Ciphers=${ciphers}`]
+    const { host } = address
+    const what = 'subsystem' in remote ? ['-s', '--', host, remote.subsystem] : ['--', host, remote.command]
+    return new SshConnection(address.label, milliseconds, start(shielded([program, ...words, ...quick, ...what])))
   }
 
   /** How the program ended. It is ended if it goes on. */
@@ -103,16 +120,50 @@ export class SshConnection implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.stream.destroy()
-    this.#child.stdin.destroy()
-    this.#child.stdout.destroy()
+    this.#close()
     this.#child.kill()
     this.#child.unref()
+  }
+
+  #close(): void {
+    this.stream.destroy()
+    this.reader.fail(closedByServer())
+  }
+}
+
+interface Started {
+  readonly child: ChildProcess
+  readonly stream: Writable
+  readonly reader: IncomingBytes
+}
+
+/** Starts a program whose output is read without copies, where sockets for it can be had. */
+function start([program = '', ...args]: readonly string[]): Started {
+  const calls = syscalls()
+  const pair = calls?.socketPair()
+  if (calls === undefined || pair === undefined) {
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    child.stdin.on('error', () => undefined)
+    const stream = joinedStream(child.stdout, child.stdin)
+    return { child, stream, reader: new ByteReader(stream) }
+  }
+  const [fd, theirs] = pair
+  const reader = new SocketReader((onread) => {
+    const options: net.SocketConstructorOpts & { readonly onread: net.OnReadOpts } = { fd, readable: true, onread }
+    return new net.Socket(options)
+  })
+  try {
+    const child = spawn(program, args, { stdio: ['pipe', theirs, 'pipe'] })
+    if (child.stdin === null) throw new TypeError('a program without an input')
+    return { child, stream: child.stdin, reader }
+  } finally {
+    // Else the end of the program would not be seen.
+    calls.closeDescriptor(theirs)
   }
 }
 
 /** Nothing but what is asked for: no forwardings, no terminal, no agent on the other side. */
-function sshArguments({ host, user, port }: SshAddress, milliseconds: number, remote: Remote): string[] {
+function sshArguments({ user, port }: SshAddress, milliseconds: number): string[] {
   const interval = Math.max(1, Math.floor(milliseconds / 3000))
   const options = [
     `ConnectTimeout=${Math.ceil(milliseconds / 1000)}`,
@@ -129,6 +180,5 @@ function sshArguments({ host, user, port }: SshAddress, milliseconds: number, re
     ...options.flatMap((option) => ['-o', option]),
     ...(port === undefined ? [] : ['-p', String(port)]),
     ...(user === undefined ? [] : ['-l', user]),
-    ...('subsystem' in remote ? ['-s', '--', host, remote.subsystem] : ['--', host, remote.command]),
   ]
 }

@@ -8,8 +8,6 @@ import {
   type HostPath,
   type ImageError,
 } from '../../errors.js'
-// Not through index.ts, which loads the server.
-import { ByteReader } from '../../mount/nbd/byte-reader.js'
 import { hostName, nameBytes } from '../../sys/host-fs.js'
 import type { SshAddress } from './address.js'
 import { SshConnection } from './connection.js'
@@ -31,6 +29,9 @@ const usualLength = 32768
 const mostLength = 255 * 1024
 /** Less than this in one request makes every file endless. */
 const leastLength = 1024
+/** Bytes of a packet of a write before its data at most: numbers, and the handle. */
+const longestHandle = 256
+const writeHead = 25 + longestHandle
 /** How many extensions a server may have. */
 const mostExtensions = 256
 
@@ -44,9 +45,28 @@ export class SftpRefusal extends Error {
   }
 }
 
+interface Reply {
+  readonly type: number
+  /** Empty where its bytes are in the target. */
+  readonly body: PacketReader
+  /** How many bytes of the target it filled. */
+  readonly filled: number
+}
+
+/** How a request is sent. */
+interface Sending {
+  /** Of a read: where its bytes go. */
+  readonly target?: Uint8Array
+  /** Where its packet is made; nobody reads that any more when `isOut` is called. */
+  readonly room?: Buffer
+  readonly isOut?: () => void
+}
+
 interface Waiting {
-  readonly resolve: (reply: { readonly type: number; readonly body: PacketReader }) => void
+  readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
+  /** Of a read: where its bytes go. */
+  readonly target: Uint8Array | undefined
 }
 
 /** What a server of OpenSSH knows besides version 3. */
@@ -61,32 +81,31 @@ interface Extensions {
 export class SftpClient implements Disposable {
   readonly label: string
   readonly #connection: SshConnection
-  readonly #reader: ByteReader
   readonly #milliseconds: number
   readonly #waiting = new Map<number, Waiting>()
   readonly #timer: NodeJS.Timeout
+  /** Memory for packets of writes that none uses. */
+  readonly #rooms: Buffer[] = []
   #extensions: Extensions = { fsync: false, hardlink: false, posixRename: false, statvfs: false }
   #readLength = usualLength
   #writeLength = usualLength
   #nextId = 0
-  #heard = performance.now()
+  /** When it became the server's turn to speak. */
+  #asked = performance.now()
   #failure: ImageError | undefined
   #isOpen = false
 
-  private constructor(address: SshAddress, options: SshOptions) {
-    this.label = address.label
-    this.#milliseconds = options.milliseconds
-    this.#connection = new SshConnection(address, options, { subsystem: 'sftp' })
-    this.#reader = new ByteReader(this.#connection.stream)
-    this.#connection.stream.on('data', () => {
-      this.#heard = performance.now()
-    })
-    this.#timer = setInterval(() => this.#watch(), Math.min(1000, options.milliseconds))
+  private constructor(connection: SshConnection, milliseconds: number) {
+    this.label = connection.label
+    this.#milliseconds = milliseconds
+    this.#connection = connection
+    this.#timer = setInterval(() => this.#watch(), Math.min(1000, milliseconds))
   }
 
   /** @throws ImageError those of SshConnection.failure; corrupt E_SSH_PROTOCOL. */
   static async open(address: SshAddress, options: SshOptions): Promise<SftpClient> {
-    const client = new SftpClient(address, options)
+    const connection = await SshConnection.open(address, options, { subsystem: 'sftp' })
+    const client = new SftpClient(connection, options.milliseconds)
     try {
       await client.#start()
       return client
@@ -226,22 +245,29 @@ export class SftpClient implements Disposable {
   /** Fills a part of `target` with the bytes at a position. @returns how many came; 0: the file ends there. */
   async read(handle: Buffer, position: number, target: Uint8Array): Promise<number> {
     const wanted = Math.min(target.length, this.#readLength)
-    const { type, body } = await this.#send(packetType.read, packet().string(handle).long(position).number(wanted))
+    const request = packet().string(handle).long(position).number(wanted)
+    const { type, body, filled } = await this.#send(packetType.read, request, {
+      target: target.subarray(0, wanted),
+    })
     if (type === packetType.status) {
       const refusal = refusalOf(body)
       if (refusal?.status === statusCode.endOfFile) return 0
       throw refusal ?? new PacketError('a read without bytes')
     }
     if (type !== packetType.data) throw new PacketError('a reply of another kind than was asked for')
-    const bytes = body.string()
-    if (bytes.length === 0 || bytes.length > wanted) throw new PacketError('more or less bytes than were asked for')
-    target.set(bytes)
-    return bytes.length
+    return filled
   }
 
   /** Writes up to `writeLength` bytes, of which a copy is taken. */
   async write(handle: Buffer, position: number, bytes: Uint8Array): Promise<void> {
-    await this.#ok(packetType.write, packet().string(handle).long(position).string(bytes))
+    const room = this.#rooms.pop() ?? Buffer.allocUnsafeSlow(writeHead + this.#writeLength)
+    let isOut: () => void = () => undefined
+    const out = new Promise<void>((resolve) => {
+      isOut = resolve
+    })
+    await this.#ok(packetType.write, packet().string(handle).long(position).string(bytes), { room, isOut })
+    // A server may answer before it has all of it.
+    void out.then(() => this.#rooms.push(room))
   }
 
   /** An error of a request as one of ours. @param how it was used: what cannot be read, or what cannot be written. */
@@ -307,12 +333,12 @@ export class SftpClient implements Disposable {
   async #open(path: HostPath, flags: number, mode: number | undefined): Promise<Buffer> {
     const body = packet().string(nameBytes(path)).number(flags).attributes({ mode })
     const handle = (await this.#ask(packetType.open, body, packetType.handle)).string()
-    if (handle.length > 256) throw new PacketError('a handle that is too long')
+    if (handle.length > longestHandle) throw new PacketError('a handle that is too long')
     return Buffer.from(handle)
   }
 
-  async #ok(type: number, body: PacketWriter): Promise<void> {
-    const reply = await this.#send(type, body)
+  async #ok(type: number, body: PacketWriter, how?: Sending): Promise<void> {
+    const reply = await this.#send(type, body, how)
     if (reply.type !== packetType.status) throw new PacketError('a reply of another kind than was asked for')
     const refusal = refusalOf(reply.body)
     if (refusal !== undefined) throw refusal
@@ -326,51 +352,76 @@ export class SftpClient implements Disposable {
     throw new PacketError('a reply of another kind than was asked for')
   }
 
-  #send(type: number, body: PacketWriter): Promise<{ readonly type: number; readonly body: PacketReader }> {
+  #send(type: number, body: PacketWriter, { target, room, isOut }: Sending = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failure)
         return
       }
-      if (this.#waiting.size === 0) this.#heard = performance.now()
+      if (this.#waiting.size === 0) this.#asked = performance.now()
       const id = this.#nextId
       this.#nextId = (id + 1) % 2 ** 32
-      this.#waiting.set(id, { resolve, reject })
-      this.#connection.stream.write(body.finish(type, id))
+      this.#waiting.set(id, { resolve, reject, target })
+      this.#connection.stream.write(body.finish(type, id, room), isOut)
     })
   }
 
   async #receive(): Promise<void> {
     try {
-      for (;;) {
-        const { type, body } = await this.#next()
-        const id = body.number()
-        const waiting = this.#waiting.get(id)
-        if (waiting === undefined) throw new PacketError('a reply to nothing that was asked')
-        this.#waiting.delete(id)
-        waiting.resolve({ type, body })
-      }
+      for (;;) await this.#reply()
     } catch (error) {
       if (this.#failure === undefined) this.#fail(await this.#explained(error))
     }
   }
 
-  async #next(): Promise<{ readonly type: number; readonly body: PacketReader }> {
-    const head = await this.#reader.take(5)
+  async #reply(): Promise<void> {
+    const { type, length } = await this.#head()
+    const id = new PacketReader(await this.#take(Math.min(4, length))).number()
+    const waiting = this.#waiting.get(id)
+    if (waiting === undefined) throw new PacketError('a reply to nothing that was asked')
+    const isData = type === packetType.data && waiting.target !== undefined
+    const filled = isData ? await this.#fill(waiting.target, length - 4) : 0
+    const body = new PacketReader(await this.#take(isData ? 0 : length - 4))
+    this.#waiting.delete(id)
+    waiting.resolve({ type, body, filled })
+  }
+
+  /** Takes the bytes of a read. @param length of what is left of the packet. */
+  async #fill(target: Uint8Array, length: number): Promise<number> {
+    const count = new PacketReader(await this.#take(Math.min(4, length))).number()
+    if (count > length - 4) throw new PacketError('it ends too early')
+    if (count === 0 || count > target.length) throw new PacketError('more or less bytes than were asked for')
+    await this.#connection.reader.into(target.subarray(0, count))
+    await this.#take(length - 4 - count)
+    return count
+  }
+
+  async #next(): Promise<Pick<Reply, 'type' | 'body'>> {
+    const { type, length } = await this.#head()
+    return { type, body: new PacketReader(await this.#take(length)) }
+  }
+
+  /** The type of a packet, and the length of what follows. */
+  async #head(): Promise<{ readonly type: number; readonly length: number }> {
+    const head = await this.#take(5)
     const length = head.readUInt32BE(0)
     if (length < 1 || length > longestPacket) throw new PacketError('it is no packet of SFTP')
-    const type = head.readUInt8(4)
-    return { type, body: new PacketReader(await this.#reader.take(length - 1)) }
+    return { type: head.readUInt8(4), length: length - 1 }
+  }
+
+  async #take(count: number): Promise<Buffer> {
+    return await this.#connection.reader.take(count)
   }
 
   #watch(): void {
     // Before it is open somebody may be typing a password.
     const limit = this.#isOpen ? this.#milliseconds : 10 * this.#milliseconds
     if (this.#isOpen && this.#waiting.size === 0) return
-    if (performance.now() - this.#heard <= limit) return
+    const { reader } = this.#connection
+    if (performance.now() - Math.max(this.#asked, reader.heard) <= limit) return
     const silence = this.#connection.silent()
     this.#fail(silence)
-    this.#reader.fail(silence)
+    reader.fail(silence)
   }
 
   #fail(error: ImageError): void {

@@ -88,14 +88,23 @@ export class PacketWriter {
     return mode === undefined ? this : this.number(mode)
   }
 
-  /** The packet with its length, type and, but for the first of a session, id; a copy of all that was given. */
-  finish(type: number, id?: number): Buffer {
+  /**
+   * The packet with its length, type and, but for the first of a session, id; a copy of all that was given.
+   * @param room where it is made; new memory costs more than what is copied.
+   */
+  finish(type: number, id?: number, room?: Buffer): Buffer {
     const head = Buffer.alloc(id === undefined ? 5 : 9)
     const length = this.#parts.reduce((sum, part) => sum + part.length, head.length - 4)
     head.writeUInt32BE(length)
     head.writeUInt8(type, 4)
     if (id !== undefined) head.writeUInt32BE(id, 5)
-    return Buffer.concat([head, ...this.#parts])
+    if (room === undefined) return Buffer.concat([head, ...this.#parts])
+    let end = 0
+    for (const part of [head, ...this.#parts]) {
+      room.set(part, end)
+      end += part.length
+    }
+    return room.subarray(0, end)
   }
 }
 

@@ -58,9 +58,9 @@ class ServedFile {
     // A path that begins with a hyphen would be an option.
     const path = percentEncoded(address.path.startsWith('/') ? address.path : `./${address.path}`)
     const command = `vdisk serve --stdio --percent-encoded --from raw ${path}`
-    const connection = new SshConnection(address, options, { command })
+    const connection = await SshConnection.open(address, options, { command })
     try {
-      const nbd = await ClientConnection.over(connection.stream, address.label, 10 * options.milliseconds)
+      const nbd = await ClientConnection.over(connection, address.label, 10 * options.milliseconds)
       return new ServedFile(nbd, connection)
     } catch (error) {
       const code = await connection.ended()

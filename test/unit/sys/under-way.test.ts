@@ -50,3 +50,14 @@ test('work under way: the first failure ends what waits, and nothing is thrown b
     /first/,
   )
 })
+
+test('work under way: what waits ends when nothing more is to be begun', async () => {
+  const sending = new UnderWay()
+  const work = held()
+  sending.begin(work.work)
+  const room = sending.until(() => false)
+  sending.fail(new Error('the lease is lost'))
+  await assert.rejects(room, /the lease is lost/)
+  work.end()
+  await sending.ended()
+})
