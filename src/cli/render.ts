@@ -34,7 +34,7 @@ const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
 /** `64 GiB (68,719,476,736 bytes)`: exact always, and in words where that is shorter to read. */
 export function sizeText(bytes: number): string {
-  const exact = `${grouped(bytes)} bytes`
+  const exact = bytes === 1 ? '1 byte' : `${grouped(bytes)} bytes`
   return bytes < 1024 ? exact : `${shortSize(bytes)} (${exact})`
 }
 

@@ -42,12 +42,21 @@ export async function start(given: readonly string[]): Promise<void> {
     await direct()
     return
   }
+  shareColourChoice(process.env)
   const [{ run }, { shortenPluginWarnings }] = await Promise.all([
     import('@oclif/core/run'),
     import('./plugin-warnings.js'),
   ])
   shortenPluginWarnings()
   await run([...argv], root)
+}
+
+/** What oclif prints follows FORCE_COLOR and NO_COLOR, and not the two others that vdisk follows. */
+function shareColourChoice(variables: NodeJS.ProcessEnv): void {
+  const { NO_COLOR: no = '', FORCE_COLOR: force = '', CLICOLOR: cli, CLICOLOR_FORCE: cliForce = '0' } = variables
+  if (no !== '' || force !== '') return
+  if (cliForce !== '0') variables['FORCE_COLOR'] = '1'
+  else if (cli === '0') variables['NO_COLOR'] = '1'
 }
 
 /** What `vdisk` and `vdisk COMMAND -h` print: one screen. Everything longer, and help of plug-ins, is oclif's. */

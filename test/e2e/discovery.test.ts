@@ -146,6 +146,18 @@ test('-h, --help, -v, --version, version, which', async (t) => {
   }
 })
 
+test('the help of oclif has colours where CLICOLOR_FORCE asks for them, and none where NO_COLOR does', async (t) => {
+  const help = async (variables: Readonly<Record<string, string>>) => {
+    const env = { TERM: 'xterm-256color', ...variables }
+    const { stdout, stderr } = await vdisk(['--help'], { cwd: scratch(t)('.'), env })
+    assert.equal(stderr, '')
+    return stdout.toString()
+  }
+  assert.match(await help({ CLICOLOR_FORCE: '1' }), /\u001b\[\d/)
+  assert.doesNotMatch(await help({ CLICOLOR_FORCE: '1', NO_COLOR: '1' }), /\u001b/)
+  assert.doesNotMatch(await help({}), /\u001b/)
+})
+
 test('commands, which, version: text and JSON', async (t) => {
   const cwd = scratch(t)('.')
   const out = async (...words: string[]) => {
@@ -345,4 +357,17 @@ test('a stream where a file is wanted: the command that reads streams is named, 
   }
   assert.equal((await vdisk(['convert', '-', 'disk.qcow2', '--from', 'raw'], { cwd, input: bytes })).code, 0)
   assert.equal((await vdisk(['compare', 'a.raw', 'disk.qcow2'], { cwd })).code, 0)
+})
+
+test('a copy in the format of its image, under the name of another one: warned of', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  assert.equal((await vdisk(['create', 'a.qcow2', '1M'], { cwd })).code, 0)
+  for (const command of ['compact', 'repair']) {
+    const other = await vdisk([command, 'a.qcow2', '--output', `${command}.vhd`], { cwd })
+    assert.equal(other.code, 0)
+    assert.match(other.stderr, /promises a Microsoft VHD.*written as QEMU copy-on-write/)
+    const own = await vdisk([command, 'a.qcow2', '--output', `${command}.qcow2`], { cwd })
+    assert.equal(own.stderr, '')
+  }
 })

@@ -41,7 +41,7 @@ class RawImage implements DiskImage {
     if (tail !== 0)
       this.notes.push({
         code: 'W_ODD_LENGTH',
-        message: `the image ends with ${tail} bytes that are no whole sector of 512 bytes; they are kept`,
+        message: `the image ends with ${tail} of the 512 bytes of a sector; they are kept`,
       })
   }
 

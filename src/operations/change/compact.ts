@@ -8,7 +8,9 @@ import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
 import { changingInPlace } from './left-state.js'
+import { Registry } from '../../formats/registry.js'
 import { localFile, wholeImage } from '../open/image-file.js'
+import { nameNotes } from '../transfer/layout.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface CompactOptions extends ReadOptions {
@@ -72,7 +74,9 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
           signal: options.signal,
           onProgress: options.onProgress,
         })
-  const read = options.output === undefined ? [] : notes
+  const registry = options.registry ?? new Registry()
+  const read =
+    options.output === undefined ? [] : [...nameNotes(registry, options.output, registry.get(format)), ...notes]
   return {
     path,
     target,

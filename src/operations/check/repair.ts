@@ -14,7 +14,7 @@ import { Registry } from '../../formats/registry.js'
 import { HostLocation } from '../../location/file.js'
 import { fileId } from '../../location/location.js'
 import { StreamLocation } from '../../location/stream.js'
-import { targetFormat } from '../transfer/layout.js'
+import { nameNotes, targetFormat } from '../transfer/layout.js'
 import { FurtherFiles, type RepairPlace } from './further-files.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
@@ -220,7 +220,10 @@ class Repair {
       actions,
       actionCount,
       remaining: { counts: list.counts, groups: list.groups, findings: list.findings },
-      notes: output === undefined ? [] : elsewhere(image, this.#path, output),
+      notes:
+        output === undefined
+          ? []
+          : [...nameNotes(this.#registry, output, driver), ...elsewhere(image, this.#path, output)],
     }
   }
 

@@ -61,7 +61,8 @@ export function targetFormat(
   }
 }
 
-function nameNotes(registry: Registry, path: string | undefined, driver: FormatDriver): Note[] {
+/** What the user should know where the name of a target promises another format than it is written in. */
+export function nameNotes(registry: Registry, path: string | undefined, driver: FormatDriver): Note[] {
   const promised = path === undefined ? undefined : promisedKind(path, registry)
   if (path === undefined || promised === undefined || promised.id === driver.id) return []
   if (promised.plain === true && driver.plain === true) return []

@@ -9,6 +9,7 @@ test('sizes are exact and human; what is rounded is marked', () => {
   assert.equal(sizeText(64 * 2 ** 30), '64 GiB (68,719,476,736 bytes)')
   assert.equal(sizeText(512), '512 bytes')
   assert.equal(sizeText(0), '0 bytes')
+  assert.equal(sizeText(1), '1 byte')
   assert.equal(shortSize(1536), '1.5 KiB')
   assert.equal(shortSize(1537), '≈ 1.5 KiB')
   assert.equal(shortSize(2 ** 53 - 1), '≈ 8 PiB')
