@@ -14,7 +14,7 @@ import { fillAndGive, prefill } from './prefill.js'
 import type { Progress } from './progress.js'
 import { salvaged, type Salvage } from './salvaged.js'
 import { Sharing } from './share.js'
-import { runTaskSync, type Task, type TaskContent, type TaskResult } from './task.js'
+import { runTaskSync, type ChunkParts, type Task, type TaskContent, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, writeAll, writeNow, type Write } from './write.js'
 import { placeRuns, type CopyJournal, type PlacedChunk, type Placement } from './placement.js'
@@ -71,8 +71,20 @@ export interface PartDigests {
    * is zero. Absent: nothing is known, and the base is read.
    */
   known?(offset: number, count: number): Uint8Array
-  /** The digests of the parts from `offset` on. Ranges come in ascending order; what is left out is zero. */
-  take(offset: number, digests: Uint8Array): void
+  /** How parts are tagged; absent: they are not. */
+  readonly tags?: PartTags
+  /**
+   * The digests of the parts from `offset` on, and their tags, where these were made. Ranges come in ascending order;
+   * what is left out is zero.
+   */
+  take(offset: number, digests: Uint8Array, tags?: Uint8Array): void
+}
+
+/** How the parts of a disk are tagged (part-tags.ts), and what tags they have in the base. */
+export interface PartTags {
+  readonly key: Uint8Array
+  /** The tags of the parts from `offset` on, one behind the other; zeros where there is none. Absent: none is known. */
+  known?(offset: number, count: number): Uint8Array
 }
 
 /** Takes digests of blocks of docs/tree-hash.md while they go by. */
@@ -171,6 +183,18 @@ function canShare({ share, base, target, digests, parts, content, salvage, journ
   return share !== false && base === undefined && !seen && target.packedUnit === undefined && journal === undefined
 }
 
+/** @param bytes of the chunk that are the source's. */
+function chunkParts(parts: PartDigests, offset: number, bytes: number): ChunkParts {
+  const { length, tags } = parts
+  const count = Math.ceil(bytes / length)
+  return {
+    bytes,
+    length,
+    known: parts.known?.(offset, count),
+    tags: tags === undefined ? undefined : { key: tags.key, offset, known: tags.known?.(offset, count) },
+  }
+}
+
 /** What compressed units take at most beyond their chunk, in bytes, where they may get longer. */
 export function packingRoom(packing: Packing | undefined): number {
   return packing?.always === true ? 65536 : 0
@@ -238,7 +262,7 @@ class Mover {
     await ticket.turn
     if (giving === undefined) this.#content?.add(chunk.offset, slot.bytes.subarray(0, chunk.length))
     digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
-    if (result.parts !== undefined) parts?.take(chunk.offset, result.parts)
+    if (result.parts !== undefined) parts?.take(chunk.offset, result.parts, result.tags)
     const writes = this.#place(chunk, result.runs)
     const placed = this.#noted(chunk, result.runs, result)
     ticket.done()
@@ -265,14 +289,7 @@ class Mover {
       base,
       packing: target.packedUnit,
       digests: digests?.ranges(chunk.offset, own),
-      parts:
-        parts === undefined || own === 0
-          ? undefined
-          : {
-              bytes: own,
-              length: parts.length,
-              known: parts.known?.(chunk.offset, Math.ceil(own / parts.length)),
-            },
+      parts: parts === undefined || own === 0 ? undefined : chunkParts(parts, chunk.offset, own),
     }
   }
 

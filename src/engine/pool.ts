@@ -6,7 +6,7 @@ import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { allOf } from './all-of.js'
 import { fillAsync, UnitBuffers } from './fill.js'
 import { PoolTasks } from './pool-task.js'
-import { runTaskAsync, type Task, type TaskContent, type TaskResult } from './task.js'
+import { doneByTags, runTaskAsync, type Task, type TaskContent, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
 import { allowedThreads } from '../sys/allowance.js'
 import { workerHeap } from '../sys/worker-heap.js'
@@ -65,10 +65,11 @@ export class TaskPool implements AsyncDisposable {
   }
 
   async run(task: Task, slot: Slot): Promise<TaskResult> {
-    if (this.#threads > 0 && isHeavy(task))
-      return this.#poolTasks.takes(task)
-        ? await this.#poolTasks.run(task, slot.bytes, slot.half)
-        : await this.#send(await this.#readAhead(task, slot), slot)
+    if (this.#threads > 0 && isHeavy(task)) {
+      if (this.#poolTasks.takes(task)) return await this.#poolTasks.run(task, slot.bytes, slot.half)
+      const { task: rest, result } = doneByTags(await this.#readAhead(task, slot), slot.bytes)
+      return result ?? (await this.#send(rest, slot))
+    }
     return await runTaskAsync(task, slot.bytes, slot.half, this.#buffers)
   }
 

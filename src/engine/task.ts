@@ -4,6 +4,7 @@ import type { Packing } from '../block/image-writer.js'
 import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, scanRanges, type ChunkPiece, type ScannedRun } from './chunk.js'
 import { blockDigest, blockLength, treeDigestLength, digestOfParts, partDigests } from './tree-hash.js'
+import { partTags, tagLength } from './part-tags.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** What is to be in the buffer of a chunk; zeros are between. */
@@ -39,6 +40,19 @@ export interface ChunkParts {
   readonly length: number
   /** Digests that the parts had: those that have them still are left out, and zeros count in the others. */
   readonly known?: Uint8Array
+  /** Their tags are wanted as well. */
+  readonly tags?: ChunkTags
+}
+
+/** How parts of a chunk are tagged (part-tags.ts). */
+export interface ChunkTags {
+  readonly key: Uint8Array
+  /** Where on the disk the chunk begins. */
+  readonly offset: number
+  /** Tags that the parts had, zeros where that is not known: a part that has it still has its digest, too. */
+  readonly known?: Uint8Array
+  /** Those that the parts have, where they were made already. */
+  readonly made?: Uint8Array
 }
 
 export interface TaskResult {
@@ -51,6 +65,8 @@ export interface TaskResult {
   readonly digests?: readonly Uint8Array[]
   /** Those of the parts, as {@link partDigests} has them. */
   readonly parts?: Uint8Array
+  /** Those of the parts, as {@link partTags} has them. */
+  readonly tags?: Uint8Array
 }
 
 /** Compresses a whole chunk, however long that gets. */
@@ -123,7 +139,8 @@ export function judgeChunk(
   }
   // Before packing, which puts the compressed bytes in place of the plain ones.
   const { parts: wanted } = task
-  const parts = wanted === undefined ? undefined : partDigests(bytes.subarray(0, wanted.bytes), wanted.length)
+  const tags = tagsOf(wanted, bytes)
+  const parts = wanted === undefined ? undefined : digestsOf(wanted, bytes, tags)
   const digests = task.digests?.map(({ at, length }) => rangeDigest(bytes, at, length, wanted, parts))
   const runs =
     wanted?.known === undefined || parts === undefined
@@ -133,7 +150,64 @@ export function judgeChunk(
     runs: task.packing === undefined ? runs : packed(runs, bytes, task.packing, buffer),
     digests,
     parts,
+    tags,
   }
+}
+
+function tagsOf(wanted: ChunkParts | undefined, bytes: Uint8Array): Uint8Array | undefined {
+  if (wanted?.tags === undefined) return undefined
+  const { offset, key, made } = wanted.tags
+  return made ?? partTags(bytes.subarray(0, wanted.bytes), offset, wanted.length, key)
+}
+
+/** The digests of the parts: what they were, of those whose tags are what they were. */
+function digestsOf(wanted: ChunkParts, bytes: Uint8Array, tags: Uint8Array | undefined): Uint8Array {
+  const own = bytes.subarray(0, wanted.bytes)
+  const { known, length } = wanted
+  const count = Math.ceil(wanted.bytes / length)
+  const same = new Set(tags === undefined || known === undefined ? [] : taggedSame(wanted, tags))
+  if (known === undefined || same.size === 0) return partDigests(own, length)
+  const digests = new Uint8Array(count * treeDigestLength)
+  for (let index = 0; index < count; index++) {
+    const place = index * treeDigestLength
+    const digest = same.has(index)
+      ? known.subarray(place, place + treeDigestLength)
+      : partDigests(own.subarray(index * length, (index + 1) * length), length)
+    digests.set(digest, place)
+  }
+  return digests
+}
+
+/** The parts, by their numbers, that a chunk has the tags of that it had. */
+function taggedSame({ tags: wanted }: ChunkParts, tags: Uint8Array): number[] {
+  const same: number[] = []
+  for (let at = 0; at < tags.length; at += tagLength) {
+    const now = tags.subarray(at, at + tagLength)
+    const then = wanted?.known?.subarray(at, at + tagLength)
+    if (then !== undefined && !isZero(now) && Buffer.compare(now, then) === 0) same.push(at / tagLength)
+  }
+  return same
+}
+
+/** Parts that are digested in this thread: less than sending word of them to another takes. */
+const fewParts = 2
+
+/**
+ * A chunk of which (nearly) all parts have the tags that they had, done in this thread; otherwise its tags, for who
+ * does the rest. Undefined where tags say nothing. All its bytes are in the buffer.
+ */
+export function doneByTags(task: Task, buffer: Uint8Array): { readonly result?: TaskResult; readonly task: Task } {
+  const { parts, pieces, packing } = task
+  if (parts?.known === undefined || parts.tags?.known === undefined || pieces.length > 0) return { task }
+  const bytes = buffer.subarray(0, task.length)
+  clear(bytes, task)
+  const made = tagsOf(parts, bytes)
+  if (made === undefined) return { task }
+  const tagged: Task = { ...task, parts: { ...parts, tags: { ...parts.tags, made } } }
+  let others = -taggedSame(parts, made).length
+  for (let at = 0; at < made.length; at += tagLength) if (!isZero(made, at, tagLength)) others++
+  const isQuick = others === 0 || (others <= fewParts && packing === undefined)
+  return isQuick ? { task: tagged, result: judgeChunk(tagged, bytes, undefined, buffer) } : { task: tagged }
 }
 
 /** The digest of a block, or of less, within a chunk: by those of its parts, where they are known. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { isZero } from '../binary/zero.js'
 
 /**
@@ -14,14 +14,21 @@ export const blockLength = leavesPerBlock * leafLength
 const blockLevel = Math.log2(leavesPerBlock)
 
 const leafPrefix = new Uint8Array([0])
-const nodePrefix = new Uint8Array([1])
+const nodePrefix = 1
 
 function leafDigest(leaf: Uint8Array): Uint8Array {
   return createHash('sha256').update(leafPrefix).update(leaf).digest()
 }
 
+/** What a node is the digest of: its prefix, and the digests of its two children. */
+const node = new Uint8Array(1 + 2 * 32)
+node[0] = nodePrefix
+
 function nodeDigest(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return createHash('sha256').update(nodePrefix).update(left).update(right).digest()
+  node.set(left, 1)
+  node.set(right, 1 + left.length)
+  // In one call: an object for each of so short inputs takes twice as long as its digest.
+  return hash('sha256', node, 'buffer')
 }
 
 /** Digests of subtrees of 2^level leaves of zeros, by level. */

@@ -161,8 +161,10 @@ export function loadKoffi(): Syscalls | undefined {
         else reject(Object.assign(new Error(`${code}: sync_file_range`), { code }))
       })
     })
-  const takeLock = (descriptor: number, type: number, start: number, length: number): boolean =>
-    fcntl(descriptor, setLockRequest, lockArgument(type, start, length)) === 0 || !lockedErrors.includes(koffi.errno())
+  const takeLock = (descriptor: number, type: number, start: number, length: number): boolean | undefined => {
+    if (fcntl(descriptor, setLockRequest, lockArgument(type, start, length)) === 0) return true
+    return lockedErrors.includes(koffi.errno()) ? false : undefined
+  }
   const meetsLock = (descriptor: number, start: number, length = 1): boolean => {
     const argument = lockArgument(lockTypes.write, start, length)
     return fcntl(descriptor, getLockRequest, argument) === 0 && argument.readInt16LE(0) !== lockTypes.none
@@ -196,8 +198,8 @@ export function loadKoffi(): Syscalls | undefined {
     lockForReading: (descriptor) =>
       !meetsLock(descriptor, useLocks.writes) &&
       !meetsLock(descriptor, useLocks.resizes) &&
-      [useLocks.reads, useLocks.writes + useLocks.refuses, useLocks.resizes + useLocks.refuses].every((byte) =>
-        takeLock(descriptor, lockTypes.read, byte, 1),
+      [useLocks.reads, useLocks.writes + useLocks.refuses, useLocks.resizes + useLocks.refuses].every(
+        (byte) => takeLock(descriptor, lockTypes.read, byte, 1) !== false,
       ),
     isLocked: (descriptor) => meetsLock(descriptor, useLocks.all.start, useLocks.all.length),
     hasWriter: (descriptor) => meetsLock(descriptor, useLocks.writes) || meetsLock(descriptor, useLocks.resizes),

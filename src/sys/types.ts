@@ -25,8 +25,11 @@ export interface Syscalls {
   finishWriting(descriptor: number, position: number, length: number): Promise<void>
   /** Gives back the space of a range, which reads as zero then. False when the filesystem or device cannot. */
   punchHole(descriptor: number, position: number, length: number): boolean
-  /** Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open. */
-  lock(descriptor: number): boolean
+  /**
+   * Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open;
+   * undefined where its filesystem has no locks (NFS without its lock daemon).
+   */
+  lock(descriptor: number): boolean | undefined
   /**
    * Lets others read a file and nobody change it, until it is closed, as QEMU understands it too. False when somebody
    * may change it already.

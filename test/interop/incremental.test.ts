@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { crc32c } from '../../src/binary/checksum.js'
 import { isImageError } from '../../src/errors.js'
 import { openFile } from '../../src/formats/open.js'
 import { check } from '../../src/operations/check/check.js'
@@ -99,6 +100,40 @@ test('digests that are not those of the image are not believed', { skip }, async
     assert.equal(parent?.compared, 'content', why)
     assert.ok(notes.some(({ code }) => code === 'W_NO_BLOCKS'))
     assert.ok(contentOf(child, content.length).equals(content), why)
+  }
+})
+
+test('tags that are damaged, or absent, cost time and nothing else', { skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const { loop, path, content } = partitionedDisk(t, folder, 512)
+  const first = join(far, 'first.qcow2')
+  await imageDisk(loop, first)
+  const whole = fs.readFileSync(blocksPath(first))
+  const tagsAt = 4096 + Math.ceil(content.length / 262144) * 32
+  const moved = Buffer.from(whole)
+  whole.copy(moved, tagsAt + 16, tagsAt, whole.length - 16)
+  // As it was before there were tags: another version, no key, and a checksum of its own.
+  const untagged = Buffer.from(whole.subarray(0, tagsAt))
+  untagged.writeUInt32LE(1, 8)
+  untagged.fill(0, 136, 152)
+  untagged.writeUInt32LE(0, 128)
+  untagged.writeUInt32LE(crc32c(untagged.subarray(0, 136)), 128)
+  const cases: [string, Buffer][] = [
+    ['the key is another', changed(whole, 136)],
+    ['a tag is another', changed(whole, tagsAt + 3 * 16)],
+    ['each tag is that of the block before', moved],
+    ['there are none', untagged],
+  ]
+  for (const [index, [why, bytes]] of cases.entries()) {
+    fs.writeFileSync(blocksPath(first), bytes)
+    change(path, content, index + 1)
+    const child = join(far, `${index}.qcow2`)
+    const { parent, notes } = await imageDisk(loop, child, { since: first, verify: true })
+    assert.equal(parent?.compared, 'digests', why)
+    assert.ok(!notes.some(({ code }) => code === 'W_NO_BLOCKS'), why)
+    assert.ok(contentOf(child, content.length).equals(content), why)
+    using known = new KnownBlocks(child)
+    assert.ok(known.tagKey !== undefined, why)
   }
 })
 

@@ -70,6 +70,19 @@ export class QueueWorker {
     return this.#running.size === 0
   }
 
+  /** Resolves when the queue was found empty, or after so many milliseconds. */
+  async drained(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        this.#worker.off('drained', end)
+        resolve()
+      }
+      const timer = setTimeout(end, milliseconds)
+      this.#worker.on('drained', end)
+    })
+  }
+
   async #work(job: Job<JobData, JobEnd>, token: string | undefined): Promise<JobEnd> {
     const refusal = refusalOf(job.data.words)
     if (refusal !== undefined) throw new UnrecoverableError(`the job ${refusal}`)

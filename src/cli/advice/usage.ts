@@ -75,7 +75,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_NO_PARTITION: ['The disk has no partition that fits.', 'vdisk partition list shows what it has.'],
   E_NO_PARTITIONS: ['The disk has no partition table with entries.', 'Leave out the choice of partitions.'],
   E_NO_PLUGIN: ['No plug-in of this name is installed.', 'vdisk plugins lists those that are.'],
-  E_NO_POINT: ['The backup set has no point of this name or time.', 'vdisk backup list shows its points.'],
+  E_NO_POINT: ['A set has many points, and this names none of them.', 'vdisk backup list shows its points.'],
   E_NO_POLICY: [
     'Nothing is deleted as long as it is not said what is to be kept.',
     'Say it with --keep-last and the like.',

@@ -1,4 +1,5 @@
 import type { FileState, FindResult } from '../../operations/backup/find.js'
+import { shellWord } from '../../sys/shell-word.js'
 import { shortSize } from '../render.js'
 import type { View } from './view.js'
 
@@ -8,7 +9,12 @@ export const view: View<FindResult> = {
       ({ point, partition, message }) =>
         `Warning: ${point}${partition === undefined ? '' : `, partition ${partition}`}: ${message}`,
     ),
-  text({ path, states, without }, render) {
+  text({ set, path, states, without }, render) {
+    if (states.length === 0)
+      return [
+        render.heading(`No point holds ${path}`),
+        `PATH is seen from its partition. Look around in the last point: vdisk ls ${shellWord(`${set}@latest`)}`,
+      ].join('\n')
     const lines = states.flatMap((state) => [
       render.plain(
         `${rangeText(state)}  ${state.kind}  ${shortSize(state.size)}  changed ${state.modified.slice(0, 19)}`,
@@ -16,9 +22,10 @@ export const view: View<FindResult> = {
       render.plain(`  ${state.address}`),
     ])
     return [
-      render.heading(states.length === 0 ? `No point holds ${path}` : path),
+      render.heading(path),
       ...lines,
-      ...(without.length === 0 || states.length === 0 ? [] : [render.plain(`not in ${without.join(', ')}`)]),
+      ...(without.length === 0 ? [] : [render.plain(`not in ${without.join(', ')}`)]),
+      `To copy one of them here: vdisk cp ${shellWord(states.at(-1)?.address ?? '')} .`,
     ].join('\n')
   },
 }

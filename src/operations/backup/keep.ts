@@ -1,7 +1,10 @@
 import type { Policy } from './settings.js'
 
-/** Why a point is kept: `last`, or the day, week or month that it is the newest point of. */
-export type KeepReason = 'last' | `day ${string}` | `week ${string}` | `month ${string}`
+/**
+ * Why a point is kept: `last`, or the day, week or month that it is the newest point of; `no policy`: nothing says
+ * which points go, and so none does.
+ */
+export type KeepReason = 'last' | `day ${string}` | `week ${string}` | `month ${string}` | 'no policy'
 
 /**
  * The points that a policy keeps, and why.
@@ -15,7 +18,8 @@ export function keptPoints(times: readonly string[], policy: Policy): ReadonlyMa
     if (reasons === undefined) kept.set(time, [reason])
     else reasons.push(reason)
   }
-  for (const time of newestFirst.slice(0, Math.max(1, policy.keepLast ?? 0))) keep(time, 'last')
+  if (!isPolicy(policy)) for (const time of newestFirst) keep(time, 'no policy')
+  else for (const time of newestFirst.slice(0, Math.max(1, policy.keepLast ?? 0))) keep(time, 'last')
   const each = (count: number | undefined, of: (time: string) => KeepReason): void => {
     const seen = new Set<string>()
     for (const time of newestFirst) {

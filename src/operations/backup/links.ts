@@ -70,11 +70,14 @@ function replaced(
   return `another file is in its place: by its record it needs ${printable(name ?? '')}, and it needs ${now}`
 }
 
-/** Why an image cannot be the one that its record is of: its disk has another size. */
+/** Why an image cannot be the one that its record is of: that names another, or a disk of another size. */
 function unlike({ path, isPoint }: SetImage, { capacity }: Pick<OpenedImage, 'capacity'>): string | undefined {
-  const then = isPoint ? recordOf(path)?.image.capacity : undefined
-  if (then === undefined || then === capacity) return undefined
-  return `it is not what its record is of: its disk has ${capacity} bytes, and had ${then}`
+  const then = isPoint ? recordOf(path)?.image : undefined
+  if (then === undefined) return undefined
+  // Images of a set keep their names; who copied one record over another left what it says.
+  if (then.name !== lastPart(path)) return `the record beside it is that of another image, ${printable(then.name)}`
+  if (then.capacity === capacity) return undefined
+  return `it is not what its record is of: its disk has ${capacity} bytes, and had ${then.capacity}`
 }
 
 /** Records that cannot be understood are reported by `recordsOf`. */

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { crc32c } from '../../binary/checksum.js'
 import { isPowerOfTwo } from '../../binary/integers.js'
 import { ascii, bytes, offset64, struct, u32, u64 } from '../../binary/struct.js'
 import { isZero } from '../../binary/zero.js'
 import { FileStore, writeError } from '../../block/file-store.js'
 import type { BlockSource, Extent } from '../../block/types.js'
-import type { PartDigests } from '../../engine/copy.js'
+import type { PartDigests, PartTags } from '../../engine/copy.js'
+import { tagKeyLength, tagLength } from '../../engine/part-tags.js'
 import { blockLength, treeDigestLength, digestOfParts, leafLength, TreeHash } from '../../engine/tree-hash.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
 import { partialName, removePartial } from '../../location/partial.js'
@@ -27,9 +28,13 @@ const blocksHeader = struct('little', 136, {
   checksum: u32(128),
 })
 const magic = 'vdiskblk'
-const version = 1
+const version = 2
+/** The last version without tags. */
+const untagged = 1
+/** The key of the tags. A damaged one makes tags that no block has, and the digests are asked. */
+const keyAt = 136
 const digestsAt = 4096
-/** Digests that are read or written at once: of 512 MiB of the disk. */
+/** Digests, and tags, that are read or written at once: digests of 512 MiB of the disk. */
 const pageLength = 65536
 
 /** Bytes of a disk that one digest is of, in the files that are made now. */
@@ -67,12 +72,14 @@ interface Head {
   readonly diskSize: number
   readonly root: Uint8Array
   readonly chain: Uint8Array
+  /** Undefined: the file has no tags. */
+  readonly key: Uint8Array | undefined
 }
 
-function headBytes({ blockLength: length, diskSize, root, chain }: Head): Uint8Array {
+function headBytes({ blockLength: length, diskSize, root, chain, key }: Head): Uint8Array {
   const values = {
     magic,
-    version,
+    version: key === undefined ? untagged : version,
     blockLength: length,
     diskSize,
     count: BigInt(Math.ceil(diskSize / length)),
@@ -80,20 +87,89 @@ function headBytes({ blockLength: length, diskSize, root, chain }: Head): Uint8A
     chain,
     checksum: 0,
   }
-  return blocksHeader.write({ ...values, checksum: crc32c(blocksHeader.write(values)) })
+  const bytes = blocksHeader.write({ ...values, checksum: crc32c(blocksHeader.write(values)) })
+  return key === undefined ? bytes : Buffer.concat([bytes, key])
 }
+
+/** Entries of one length, one for each block, that are written in order, a page at a time. What is left out is zero. */
+class EntriesWriter {
+  readonly #store: FileStore
+  readonly #start: number
+  readonly #length: number
+  readonly #page = new Uint8Array(pageLength)
+  #pageAt: number
+  #filled = 0
+
+  /** @param start where the first entry is to stand. @param length bytes of an entry. */
+  constructor(store: FileStore, start: number, length: number) {
+    this.#store = store
+    this.#start = start
+    this.#length = length
+    this.#pageAt = start
+  }
+
+  take(index: number, entries: Uint8Array): void {
+    if (isZero(entries)) return
+    const position = this.#start + index * this.#length
+    if (position !== this.#pageAt + this.#filled || this.#filled + entries.length > pageLength) {
+      this.flush()
+      this.#pageAt = position
+    }
+    this.#page.set(entries, this.#filled)
+    this.#filled += entries.length
+  }
+
+  flush(): void {
+    if (this.#filled > 0) this.#store.write(this.#pageAt, this.#page.subarray(0, this.#filled))
+    this.#pageAt += this.#filled
+    this.#filled = 0
+  }
+}
+
+/** The same, read: a page at a time. What is behind the last is zero. */
+class EntriesReader {
+  readonly #store: FileStore
+  readonly #start: number
+  readonly #length: number
+  readonly #end: number
+  readonly #page = new Uint8Array(pageLength)
+  #pageAt = -1
+
+  constructor(store: FileStore, start: number, length: number, count: number) {
+    this.#store = store
+    this.#start = start
+    this.#length = length
+    this.#end = start + count * length
+  }
+
+  /** Valid until the next one is asked for. */
+  at(index: number): Uint8Array {
+    const at = index * this.#length
+    const pageAt = at - (at % pageLength)
+    if (pageAt !== this.#pageAt) {
+      const available = this.#end - this.#start - pageAt
+      this.#page.fill(0)
+      if (available > 0) this.#store.read(this.#start + pageAt, this.#page.subarray(0, Math.min(pageLength, available)))
+      this.#pageAt = pageAt
+    }
+    return this.#page.subarray(at - pageAt, at - pageAt + this.#length)
+  }
+}
+
+/** Where the tags begin, which follow the digests. */
+const tagsAt = (diskSize: number, length: number): number => digestsAt + Math.ceil(diskSize / length) * treeDigestLength
 
 /** Writes the digests of a disk's blocks while they go by; the file appears whole, or not at all. */
 export class BlocksWriter implements PartDigests, Disposable {
   readonly length = digestedLength
   readonly known?: (offset: number, count: number) => Uint8Array
+  readonly tags: PartTags
   readonly #path: string
   readonly #partial: string
   readonly #diskSize: number
   readonly #store: FileStore
-  readonly #page = new Uint8Array(pageLength)
-  #pageAt = digestsAt
-  #filled = 0
+  readonly #digestEntries: EntriesWriter
+  readonly #tagEntries: EntriesWriter
   #done = false
 
   /**
@@ -102,21 +178,23 @@ export class BlocksWriter implements PartDigests, Disposable {
    */
   constructor(imagePath: string, diskSize: number, known?: KnownBlocks) {
     if (known !== undefined) this.known = (offset, count) => known.digests(offset, count, diskSize)
+    const hasTags = known?.tagKey !== undefined && known.blockLength === this.length
+    this.tags = {
+      key: (hasTags ? known.tagKey : undefined) ?? randomBytes(tagKeyLength),
+      known: hasTags ? (offset, count) => known.tags(offset, count, diskSize) : undefined,
+    }
     this.#path = blocksPath(imagePath)
     this.#partial = inFolder(folderPart(this.#path), partialName(lastPart(this.#path)))
     this.#diskSize = diskSize
     this.#store = FileStore.create(this.#partial, true, this.#path, 0o600)
+    this.#digestEntries = new EntriesWriter(this.#store, digestsAt, treeDigestLength)
+    this.#tagEntries = new EntriesWriter(this.#store, tagsAt(diskSize, this.length), tagLength)
   }
 
-  take(offset: number, digests: Uint8Array): void {
-    if (isZero(digests)) return
-    const position = digestsAt + (offset / this.length) * treeDigestLength
-    if (position !== this.#pageAt + this.#filled || this.#filled + digests.length > pageLength) {
-      this.#writePage()
-      this.#pageAt = position
-    }
-    this.#page.set(digests, this.#filled)
-    this.#filled += digests.length
+  /** @param tags left out: there are none, and who compares goes by the digests. */
+  take(offset: number, digests: Uint8Array, tags?: Uint8Array): void {
+    this.#digestEntries.take(offset / this.length, digests)
+    if (tags !== undefined) this.#tagEntries.take(offset / this.length, tags)
   }
 
   /**
@@ -125,8 +203,10 @@ export class BlocksWriter implements PartDigests, Disposable {
    * @throws ImageError target
    */
   commit(root: string, files: readonly ChainFile[]): void {
-    this.#writePage()
-    this.#store.truncate(digestsAt + Math.ceil(this.#diskSize / this.length) * treeDigestLength)
+    this.#digestEntries.flush()
+    this.#tagEntries.flush()
+    const count = Math.ceil(this.#diskSize / this.length)
+    this.#store.truncate(tagsAt(this.#diskSize, this.length) + count * tagLength)
     this.#store.write(
       0,
       headBytes({
@@ -134,6 +214,7 @@ export class BlocksWriter implements PartDigests, Disposable {
         diskSize: this.#diskSize,
         root: Buffer.from(root, 'hex'),
         chain: chainStamp(files),
+        key: this.tags.key,
       }),
     )
     this.#store.flush()
@@ -151,12 +232,6 @@ export class BlocksWriter implements PartDigests, Disposable {
     if (!this.#done) removePartial(this.#partial, this.#path)
     this.#done = true
   }
-
-  #writePage(): void {
-    if (this.#filled > 0) this.#store.write(this.#pageAt, this.#page.subarray(0, this.#filled))
-    this.#pageAt += this.#filled
-    this.#filled = 0
-  }
 }
 
 /** The digests of the blocks of an image's disk, as the file beside it has them. */
@@ -165,10 +240,12 @@ export class KnownBlocks implements Disposable {
   readonly diskSize: number
   /** The digest `tree1` of the disk, hexadecimal. */
   readonly root: string
+  /** What its tags are made with; undefined where the file has none. */
+  readonly tagKey: Uint8Array | undefined
   readonly #store: FileStore
   readonly #head: Head
-  readonly #page = new Uint8Array(pageLength)
-  #pageAt = -1
+  readonly #digestEntries: EntriesReader
+  readonly #tagEntries: EntriesReader
 
   /**
    * Opens the file beside an image, and recomputes the digest of the disk from those of its blocks.
@@ -179,7 +256,11 @@ export class KnownBlocks implements Disposable {
     this.#store = FileStore.openRead(path)
     try {
       this.#head = this.#readHead()
-      ;({ blockLength: this.blockLength, diskSize: this.diskSize } = this.#head)
+      ;({ blockLength: this.blockLength, diskSize: this.diskSize, key: this.tagKey } = this.#head)
+      const count = Math.ceil(this.diskSize / this.blockLength)
+      const tags = tagsAt(this.diskSize, this.blockLength)
+      this.#digestEntries = new EntriesReader(this.#store, digestsAt, treeDigestLength, count)
+      this.#tagEntries = new EntriesReader(this.#store, tags, tagLength, this.tagKey === undefined ? 0 : count)
       this.root = Buffer.from(this.#head.root).toString('hex')
       if (this.#recomputed() !== this.root) throw this.#damaged('its digests do not give the digest of the disk')
     } catch (error) {
@@ -202,21 +283,37 @@ export class KnownBlocks implements Disposable {
     const first = offset / this.blockLength
     for (let index = 0; index < count; index++) {
       const place = found.subarray(index * treeDigestLength, (index + 1) * treeDigestLength)
-      place.set(this.#digest(first + index))
-      const start = (first + index) * this.blockLength
-      const lengthIn = (size: number): number => Math.min(this.blockLength, size - start)
-      if (!isZero(place) && lengthIn(diskSize) !== lengthIn(this.diskSize)) place.fill(0xff)
+      place.set(this.#digestEntries.at(first + index))
+      if (!isZero(place) && !this.#hasItsLength(first + index, diskSize)) place.fill(0xff)
     }
     return found
+  }
+
+  /** The tags of these blocks; zeros for a block that has none, or is longer or shorter by now. */
+  tags(offset: number, count: number, diskSize: number): Uint8Array {
+    const found = new Uint8Array(count * tagLength)
+    if (this.tagKey === undefined) return found
+    const first = offset / this.blockLength
+    for (let index = 0; index < count; index++)
+      if (this.#hasItsLength(first + index, diskSize)) found.set(this.#tagEntries.at(first + index), index * tagLength)
+    return found
+  }
+
+  #hasItsLength(block: number, diskSize: number): boolean {
+    const start = block * this.blockLength
+    return (
+      start < this.diskSize &&
+      Math.min(this.blockLength, diskSize - start) === Math.min(this.blockLength, this.diskSize - start)
+    )
   }
 
   /** The run of blocks at an offset that are all zero, or all not; to the end of the page at most. */
   runAt(offset: number): { readonly zero: boolean; readonly end: number } {
     const first = Math.floor(offset / this.blockLength)
-    const zero = isZero(this.#digest(first))
+    const zero = isZero(this.#digestEntries.at(first))
     let next = first + 1
     while (next * this.blockLength < this.diskSize && (next * treeDigestLength) % pageLength !== 0) {
-      if (isZero(this.#digest(next)) !== zero) break
+      if (isZero(this.#digestEntries.at(next)) !== zero) break
       next++
     }
     return { zero, end: Math.min(this.diskSize, next * this.blockLength) }
@@ -226,35 +323,27 @@ export class KnownBlocks implements Disposable {
     this.#store[Symbol.dispose]()
   }
 
-  #digest(index: number): Uint8Array {
-    const at = index * treeDigestLength
-    const pageAt = at - (at % pageLength)
-    if (pageAt !== this.#pageAt) {
-      const available = this.#store.size - digestsAt - pageAt
-      this.#page.fill(0)
-      if (available > 0) this.#store.read(digestsAt + pageAt, this.#page.subarray(0, Math.min(pageLength, available)))
-      this.#pageAt = pageAt
-    }
-    return this.#page.subarray(at - pageAt, at - pageAt + treeDigestLength)
-  }
-
   #readHead(): Head {
     const { size } = this.#store
     if (size < digestsAt && size < blocksHeader.size) throw this.#damaged(`it has ${size} bytes`)
-    const raw = new Uint8Array(blocksHeader.size)
-    this.#store.read(0, raw)
+    const bytes = new Uint8Array(keyAt + tagKeyLength)
+    this.#store.read(0, bytes.subarray(0, Math.min(bytes.length, size)))
+    const raw = bytes.subarray(0, blocksHeader.size)
     const head = blocksHeader.read(raw)
     if (head.magic !== magic) throw this.#damaged('it does not begin as such a file does')
-    if (head.version !== version) throw this.#damaged(`it has version ${head.version}, and this vdisk knows ${version}`)
+    if (head.version !== version && head.version !== untagged)
+      throw this.#damaged(`it has version ${head.version}, and this vdisk knows ${version}`)
     if (crc32c(blocksHeader.without('checksum', raw)) !== head.checksum)
       throw this.#damaged('the checksum of its header is wrong')
     const { blockLength: length, diskSize } = head
     if (!isPowerOfTwo(length) || length < leafLength || length > blockLength)
       throw this.#damaged(`its blocks have ${length} bytes`)
     const count = Math.ceil(diskSize / length)
-    if (head.count !== BigInt(count) || size !== digestsAt + count * treeDigestLength)
+    const key = head.version === untagged ? undefined : bytes.slice(keyAt)
+    const end = tagsAt(diskSize, length) + (key === undefined ? 0 : count * tagLength)
+    if (head.count !== BigInt(count) || size !== end)
       throw this.#damaged(`${count} digests of a disk of ${diskSize} bytes were expected`)
-    return head
+    return { ...head, key }
   }
 
   #recomputed(): string {
@@ -311,6 +400,7 @@ export function rebindBlocks(imagePath: string, files: readonly ChainFile[]): vo
       diskSize: known.diskSize,
       root: Buffer.from(known.root, 'hex'),
       chain: chainStamp(files),
+      key: known.tagKey,
     }
   }
   using store = FileStore.openWrite(path)

@@ -1,6 +1,6 @@
 import { isZero } from '../../binary/zero.js'
 import type { BlockDigests, PartDigests } from '../../engine/copy.js'
-import { blockLength, digestOfParts } from '../../engine/tree-hash.js'
+import { blockLength, digestOfParts, treeDigestLength } from '../../engine/tree-hash.js'
 import type { KnownBlocks } from './blocks-file.js'
 
 /**
@@ -9,6 +9,7 @@ import type { KnownBlocks } from './blocks-file.js'
  */
 export class CarriedDigests implements BlockDigests, PartDigests {
   readonly length: number
+  readonly tags: PartDigests['tags']
   readonly #known: KnownBlocks
   readonly #capacity: number
   readonly #disk: BlockDigests
@@ -19,6 +20,7 @@ export class CarriedDigests implements BlockDigests, PartDigests {
   /** @param capacity bytes of the disk. @param disk and @param blocks take the digests. */
   constructor(known: KnownBlocks, capacity: number, disk: BlockDigests, blocks: PartDigests) {
     this.length = blocks.length
+    this.tags = blocks.tags
     this.#known = known
     this.#capacity = capacity
     this.#disk = disk
@@ -39,8 +41,8 @@ export class CarriedDigests implements BlockDigests, PartDigests {
     this.#next = offset + length
   }
 
-  take(offset: number, digests: Uint8Array): void {
-    this.#blocks.take(offset, digests)
+  take(offset: number, digests: Uint8Array, tags?: Uint8Array): void {
+    this.#blocks.take(offset, digests, tags)
   }
 
   /** To be called when all is read. */
@@ -59,7 +61,7 @@ export class CarriedDigests implements BlockDigests, PartDigests {
         throw new TypeError(`a partition ends in the block at offset ${offset}, which was not read`)
       })
       this.#disk.add(offset, bytes, digests)
-      this.#blocks.take(offset, parts)
+      this.#blocks.take(offset, parts, this.#blocks.tags?.known?.(offset, parts.length / treeDigestLength))
     }
     this.#next = Math.max(this.#next, end)
   }

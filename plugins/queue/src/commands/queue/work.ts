@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Command, Flags } from '@oclif/core'
 import { queueFlags, withQueue } from '../../connection.js'
+import { QueueError } from '../../errors.js'
 import { QueueWorker, type WorkLine } from '../../worker.js'
 
 /** How often it is looked whether something is left, in milliseconds. */
@@ -47,12 +48,17 @@ export default class QueueWork extends Command {
 
   async #untilEmpty(place: { readonly redis: string; readonly queue: string }, worker: QueueWorker): Promise<void> {
     for (;;) {
-      await new Promise((next) => setTimeout(next, lookEvery))
-      if (!worker.idle) continue
-      const left = await withQueue(place, (queue) =>
-        queue.getJobCountByTypes('waiting', 'active', 'delayed', 'prioritized'),
-      ).catch(() => 1)
-      if (left === 0) return
+      try {
+        // One connection for all that is asked: each takes a while to make, and others wait for the end of this.
+        await withQueue(place, async (queue) => {
+          do await worker.drained(lookEvery)
+          while (!worker.idle || (await queue.getJobCountByTypes('waiting', 'active', 'delayed', 'prioritized')) > 0)
+        })
+        return
+      } catch (error) {
+        // The server is restarted, perhaps: the jobs that run go on meanwhile.
+        if (!(error instanceof QueueError)) throw error
+      }
     }
   }
 }
