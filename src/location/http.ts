@@ -18,7 +18,10 @@ class HttpLocation implements Location {
   readonly place: string
   /** Of a blob of Azure's storage. Web servers give files out, and take none. */
   readonly upload: (() => UploadTarget) | undefined
+  /** Of an address that ends with the name of the file: a signature is good for that file alone. */
+  readonly beside: ((ending: string) => HttpLocation) | undefined
   readonly #at: HttpAddress
+  #note: string | undefined
 
   /** @throws ImageError usage E_HTTP_URL. */
   constructor(readonly address: string) {
@@ -29,10 +32,17 @@ class HttpLocation implements Location {
     this.label = this.#at.label
     this.name = lastName(this.#at.url)
     this.place = serverPlace(this.#at.url)
+    if (!/[?#]/.test(address)) this.beside = (ending) => new HttpLocation(address + ending)
+  }
+
+  get note(): string | undefined {
+    return this.#note
   }
 
   store(): HttpStore {
-    return new HttpStore(this.#at, optionsOf(process.env))
+    const store = new HttpStore(this.#at, optionsOf(process.env))
+    this.#note = store.note
+    return store
   }
 
   sibling(): undefined {

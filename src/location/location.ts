@@ -37,6 +37,8 @@ export interface Location {
   readonly format?: string
   /** Which of several disks in it is meant, where the address says so: `vm.ova@disk=data.vmdk`. */
   readonly member?: string
+  /** What an object of another computer says of itself, once it was opened: the record of an image (JSON). */
+  readonly note?: string
   /** For a file or device of this computer: the path that the system is to be given for it. */
   readonly path?: HostPath
   /**
@@ -56,6 +58,11 @@ export interface Location {
    * @throws ImageError usage E_PERMISSION when they cannot be listed.
    */
   siblings(): readonly string[]
+  /**
+   * Of an object of another computer: the place of a small file that belongs to it, by its name with an ending
+   * (`.vdisk.json`) behind it. Left out where objects have no neighbours.
+   */
+  beside?(ending: string): Location
   /** What is in it, where it is a folder. */
   list?(): readonly Location[]
   /**

@@ -15,6 +15,7 @@ class OciLocation implements Location {
   readonly place: string
   readonly #at: OciReference
   #member: string | undefined
+  #note: string | undefined
 
   /** @throws ImageError usage E_OCI_URL. */
   constructor(readonly address: string) {
@@ -31,9 +32,14 @@ class OciLocation implements Location {
     return this.#member
   }
 
+  get note(): string | undefined {
+    return this.#note
+  }
+
   store(): OciStore {
     const store = new OciStore(this.#at, ociOptionsOf(process.env))
     this.#member = store.member
+    this.#note = store.note
     return store
   }
 

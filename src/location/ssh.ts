@@ -35,6 +35,10 @@ class SshLocation implements Location {
     return new SshUpload(this.#at, sshOptionsOf(process.env))
   }
 
+  beside(ending: string): SshLocation {
+    return new SshLocation(this.address + ending)
+  }
+
   sibling(): undefined {
     return undefined
   }

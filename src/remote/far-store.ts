@@ -54,6 +54,8 @@ export class FarStore extends ReadOnlyStore {
   readonly notes: readonly Note[]
   /** Which of several disks in it is meant, where opening it showed that. */
   readonly member: string | undefined
+  /** What it says of itself: the record of an image. */
+  readonly note: string | undefined
   readonly underWay: number
   readonly holeAt?: ByteStore['holeAt']
   readonly changed?: ByteStore['changed']
@@ -89,6 +91,7 @@ export class FarStore extends ReadOnlyStore {
     this.#isToBeClosed = facts.isToBeClosed === true
     this.notes = facts.notes
     this.member = facts.member
+    this.note = facts.note
     if (facts.knowsHoles === true) this.holeAt = (position, limit) => this.#holeAt(position, limit)
     if (facts.knowsChange === true) this.changed = () => this.#thread.call({ kind: 'changed' }, this.#longest).changed
     this.#pages.keep(0, new Uint8Array(head, 0, facts.headLength))

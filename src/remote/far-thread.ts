@@ -19,6 +19,8 @@ export interface FarFacts {
   readonly isToBeClosed?: boolean
   /** Which of several disks in it is meant. */
   readonly member?: string
+  /** What it says of itself: the record of an image. */
+  readonly note?: string
 }
 
 export type FarRequest =

@@ -698,6 +698,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'location/nbd.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'operations/transfer/content.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'operations/transfer/sink-upload.ts': 'test/unit/operations/upload.test.ts',
+  'operations/transfer/target-output.ts': 'test/interop/http-sources.test.ts',
   'formats/disk-folder.ts': 'test/e2e/backup-sets.test.ts',
   'location/backup-set.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/prune.ts': 'test/e2e/backup-sets.test.ts',
@@ -793,8 +794,8 @@ test('every flag and every command that a hint names is there', () => {
   const flags = new Set(Object.values(manifest.commands).flatMap((command) => Object.keys(command.flags)))
   const names = Object.keys(manifest.commands).flatMap((id) => [id.split(':')[0], id.replace(':', ' ')])
   const commands = new Set(names)
-  // oclif's own, and those of zstd -d, zip, partx, losetup, mdadm, npm, qemu-nbd, az disk create.
-  const others = new Set('help long out add partscan stop prefix bitmap upload-size-bytes'.split(' '))
+  // oclif's own, and those of zstd -d, zip, partx, losetup, mdadm, npm, qemu-nbd, az disk create, curl.
+  const others = new Set('help long out add partscan stop prefix bitmap upload-size-bytes upload-file'.split(' '))
   const hints = hintsInSources()
   assert.ok(hints.length > 80)
   for (const { place, text } of hints) {

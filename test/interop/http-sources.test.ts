@@ -12,7 +12,7 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { nginxProgram, startNginx } from '../support/nginx.js'
 import { freePort } from '../support/ports.js'
-import { isInstalled, run } from '../support/tools.js'
+import { have, isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
 const noNginx = fs.existsSync(nginxProgram) ? undefined : skipReason('nginx is not installed')
@@ -459,4 +459,23 @@ test('http: commands that change an image, or mount it, name what to do instead'
   const { code, stderr } = await vdisk(['convert', fixture('partitioned-disk.vhdx'), `${url}/new.vhdx`], { cwd })
   assert.equal(code, 2)
   assert.match(stderr, /which is only read\n.*\n.*Give the name of a file/)
+})
+
+test('http: what vdisk does not write is sent by what the error names', { skip: noNginx }, async (t) => {
+  if (!have(t, 'curl')) return
+  const cwd = testFolder(t)
+  const { port, child } = await startNginx(
+    cwd,
+    'location /put/ { dav_methods PUT; create_full_put_path on; client_max_body_size 0; }',
+  )
+  t.after(() => child.kill('SIGKILL'))
+  const address = `http://127.0.0.1:${port}/put/new.qcow2`
+  const refused = await vdisk(['convert', fixture('partitioned-disk.vhdx'), address], { cwd })
+  assert.equal(refused.code, 2, refused.stderr)
+  assert.match(refused.stderr, /which is only read[^]*Give the name of a file[^]*curl --upload-file FILE ADDRESS/)
+  const made = await vdisk(['convert', fixture('partitioned-disk.vhdx'), 'new.qcow2'], { cwd })
+  assert.equal(made.code, 0, made.stderr)
+  run('curl', '--silent', '--fail', '--upload-file', join(cwd, 'new.qcow2'), address)
+  const there = await vdisk(['compare', address, fixture('partitioned-disk.vhdx')], { cwd })
+  assert.equal(there.code, 0, there.stderr)
 })

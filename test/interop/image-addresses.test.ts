@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
+import http from 'node:http'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { isImageError } from '../../src/errors.js'
 import { openFile } from '../../src/formats/open.js'
+import type { RestoreResult } from '../../src/index.js'
 import { imageDisk } from '../../src/operations/imaging/image.js'
 import type { ImageDiskOptions } from '../../src/operations/imaging/image-options.js'
 import type { ImageDiskResult } from '../../src/operations/imaging/image-result.js'
@@ -14,17 +16,22 @@ import { azureServer, blobName } from '../support/azure-server.js'
 import { vdisk } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike, readAll } from '../support/content.js'
+import { answer } from '../support/fault-server.js'
 import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
+import { withFakeVolume } from '../support/fake-volumes.js'
 import { hostileSftp } from '../support/hostile-sftp.js'
+import { interrupted } from '../support/interrupted.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { OciServer } from '../support/oci-server.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
+import { listening } from '../support/ports.js'
 import { noS3, S3Cli } from '../support/s3-plugin.js'
 import { refuse, S3Server } from '../support/s3-server.js'
 import { assertSchema } from '../support/schemas.js'
 import { sshd, sshdMissing } from '../support/sshd.js'
 import { run } from '../support/tools.js'
+import { haveAll } from '../support/volumes.js'
 
 const mebibyte = 1048576
 const skip = loopsMissing() ?? false
@@ -180,6 +187,19 @@ test(
 test('a disk is imaged into a store of objects, a registry and a page blob, with its record', { skip }, async (t) => {
   const folder = testFolder(t)
   const { loop, content } = partitionedDisk(t, folder, 512)
+  fs.writeFileSync(join(folder, 'other'), '')
+  fs.truncateSync(join(folder, 'other'), content.length + 16 * mebibyte)
+  const other = loopDevice(t, join(folder, 'other'))
+  /** Who restores it sees which disk it is of, as with a file. */
+  const assertOrigin = async (address: string): Promise<void> => {
+    const { code, stdout, stderr } = await vdisk(['restore', address, other, '--dry-run', '--json'], {
+      cwd: folder,
+      env,
+    })
+    assert.equal(code, 0, stdout.toString() + stderr)
+    const { origin } = JSON.parse(stdout.toString()) as RestoreResult
+    assert.deepEqual([origin?.source.path, origin?.source.size, origin?.verdict], [loop, content.length, 'other'])
+  }
   const registry = await OciServer.start(t)
   const azure = await azureServer(t)
   const imaged = async (address: string, ...more: string[]): Promise<ImageDiskResult> => {
@@ -194,13 +214,14 @@ test('a disk is imaged into a store of objects, a registry and a page blob, with
     return result
   }
   const store = noS3 === undefined ? await S3Server.start(t) : undefined
-  const env = store === undefined ? {} : new S3Cli(folder, store.env).env
+  const env = { ...(store === undefined ? {} : new S3Cli(folder, store.env).env), VDISK_SSH: hostileSftp(folder) }
 
   const pushed = await imaged(registry.address())
   const [manifest] = [...registry.manifests.values()].map(
     ({ bytes }) => JSON.parse(bytes.toString()) as { readonly annotations: Readonly<Record<string, string>> },
   )
   assertRecord(manifest?.annotations['vdisk.image-record'] ?? '', pushed)
+  await assertOrigin(registry.address())
 
   const sent = await imaged(azure.address('disk.vhd'), '--for', 'azure-gen1')
   const blob = azure.blobs.get(blobName('disk.vhd'))
@@ -209,6 +230,24 @@ test('a disk is imaged into a store of objects, a registry and a page blob, with
   assert.ok(blob.content.subarray(mebibyte, -mebibyte).includes(content.subarray(mebibyte, 24 * mebibyte)))
   assertRecord(blob.marks['x-ms-meta-vdiskimagerecord'] ?? '', sent)
   assert.equal(blob.lease, undefined)
+  await assertOrigin(azure.address('disk.vhd'))
+
+  // By SSH, and by a web server, the record lies beside the image; where there is none nothing is said.
+  fs.mkdirSync(join(folder, 'www'))
+  for (const name of ['disk.raw', 'bare.raw']) fs.writeFileSync(join(folder, 'www', name), content)
+  fs.writeFileSync(join(folder, 'www/disk.raw.vdisk.json'), manifest?.annotations['vdisk.image-record'] ?? '')
+  const web = http.createServer((request, response) => {
+    const path = join(folder, 'www', basename(request.url ?? ''))
+    if (fs.existsSync(path)) answer(request, response, fs.readFileSync(path))
+    else response.writeHead(404).end('<html>There is no such page.</html>')
+  })
+  const www = `http://127.0.0.1:${await listening(t, web)}`
+  await assertOrigin(`${www}/disk.raw`)
+  await assertOrigin(`sftp://honest${folder}/www/disk.raw`)
+  const bare = await vdisk(['restore', `${www}/bare.raw`, other, '--dry-run', '--json'], { cwd: folder, env })
+  assert.equal(bare.code, 0, bare.stderr)
+  const { origin, notes } = JSON.parse(bare.stdout.toString()) as RestoreResult
+  assert.deepEqual([origin, notes.filter(({ code }) => code === 'W_RECORD')], [undefined, []])
 
   if (store === undefined) return
   const made = await imaged('s3://bucket/images/disk.qcow2')
@@ -217,6 +256,7 @@ test('a disk is imaged into a store of objects, a registry and a page blob, with
   fs.writeFileSync(path, store.objects.get('images/disk.qcow2')?.bytes ?? '')
   assert.ok(diskOf(path, content.length).equals(content))
   assertRecord(store.objects.get('images/disk.qcow2.vdisk.json')?.bytes.toString() ?? '', made)
+  await assertOrigin('s3://bucket/images/disk.qcow2')
 })
 
 test('a run that is killed while it images a disk shows nothing at the address', { skip: noS3 ?? skip }, async (t) => {
@@ -315,5 +355,74 @@ test(
       fs.readdirSync(there).sort(),
       ['disk.qcow2', 'disk.raw', 'disk.raw.zst'].flatMap((name) => [name, `${name}.vdisk.json`]),
     )
+  },
+)
+
+test(
+  'an image that is interrupted on its way to an address leaves nothing there',
+  { skip: noS3 ?? skip },
+  async (t) => {
+    const cwd = testFolder(t)
+    const there = join(cwd, 'there')
+    fs.mkdirSync(there)
+    fs.writeFileSync(join(cwd, 'disk'), diskLike(40 * mebibyte, 35))
+    const loop = loopDevice(t, join(cwd, 'disk'))
+    const [store, registry, azure] = [await S3Server.start(t), await OciServer.start(t), await azureServer(t)]
+    const env = { ...new S3Cli(cwd, store.env).env, VDISK_SSH: hostileSftp(cwd) }
+    for (const [address, left, ...more] of [
+      [`sftp://honest${there}/disk.raw`, () => fs.readdirSync(there)],
+      ['s3://bucket/disk.raw', () => [...store.objects.keys(), ...store.uploads.keys()]],
+      [registry.address(), () => [...registry.tags.keys(), ...registry.uploads.keys()], '--to', 'raw'],
+      [azure.address('disk.vhd'), () => [...azure.blobs.keys()]],
+    ] as const) {
+      const { code, stderr } = await interrupted(cwd, ['image', loop, address, ...more], {
+        when: /"done":[1-9]/,
+        act: (child) => child.kill('SIGINT'),
+        again: () => {
+          for (const name of fs.readdirSync(there)) fs.unlinkSync(join(there, name))
+          for (const all of [store.objects, store.uploads, registry.tags, registry.uploads, azure.blobs]) all.clear()
+        },
+        rate: 8,
+        env,
+      })
+      assert.equal(code, 130, `${address}: ${stderr}`)
+      assert.deepEqual(left(), [], address)
+    }
+  },
+)
+
+test(
+  'a snapshot is read for an image that is sent to an address, and removed, also where that is interrupted',
+  { skip: noMount ?? skip },
+  async (t) => {
+    if (!haveAll(t, 'mke2fs', 'e2fsck', 'debugfs', 'fsfreeze')) return
+    const cwd = testFolder(t)
+    const there = join(cwd, 'there')
+    fs.mkdirSync(there)
+    const ssh = hostileSftp(cwd)
+    await withFakeVolume(t, 'lvm', async (volume) => {
+      fs.writeFileSync(join(volume.point, 'before'), 'written before\n'.repeat(1000))
+      const env = { PATH: volume.path, VDISK_SSH: ssh }
+      const words = ['image', volume.device, `sftp://honest${there}/disk.raw`, '--snapshot', 'lvm']
+      const made = await vdisk([...words, '--verify', '--json'], { cwd, env })
+      assert.equal(made.code, 0, made.stderr + made.stdout.toString())
+      const { consistency } = JSON.parse(made.stdout.toString()) as ImageDiskResult
+      assert.equal(consistency.state, 'filesystem-consistent')
+      run('e2fsck', '-fn', join(there, 'disk.raw'))
+      assert.equal(run('debugfs', '-R', 'cat /before', join(there, 'disk.raw')), 'written before\n'.repeat(1000))
+      assert.deepEqual(volume.snapshots(), [])
+      for (const name of fs.readdirSync(there)) fs.unlinkSync(join(there, name))
+      const stopped = await interrupted(cwd, words, {
+        when: /"phase":"copy"/,
+        act: (child) => child.kill('SIGTERM'),
+        again: () => {
+          for (const name of fs.readdirSync(there)) fs.unlinkSync(join(there, name))
+        },
+        rate: 2,
+        env,
+      })
+      assert.equal(stopped.code, 130, stopped.stderr)
+      assert.deepEqual([volume.snapshots(), fs.readdirSync(there)], [[], []])
+    })
   },
 )

@@ -134,6 +134,7 @@ function handle(
     response.writeHead(200, { ETag: etagOf(blob) }).end(pageListOf(blob, Number(url.searchParams.get('marker') ?? 0)))
   else {
     response.setHeader('x-ms-blob-type', 'PageBlob')
+    for (const [mark, value] of Object.entries(blob.marks)) response.setHeader(mark, value)
     answer(request, response, blob.content, etagOf(blob))
   }
 }

@@ -1,10 +1,10 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import * as library from '../../src/index.js'
 import { installPlugin, root, vdisk, type CliResult } from './cli.js'
 import { skipReason } from './complete.js'
+import type { Ending } from './ports.js'
 
 const plugin = join(root, 'plugins/s3')
 
@@ -43,7 +43,7 @@ interface Hook {
 }
 
 /** The registry of a program that uses the library with the plug-in, whose settings are those of this process. */
-export async function s3Registry(t: TestContext, env: Environment): Promise<library.Registry> {
+export async function s3Registry(t: Ending, env: Environment): Promise<library.Registry> {
   const before = Object.keys(env).map((name) => [name, process.env[name]] as const)
   const set = ([name, value]: readonly [string, string | undefined]): void => {
     if (value === undefined) Reflect.deleteProperty(process.env, name)

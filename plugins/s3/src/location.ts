@@ -93,6 +93,10 @@ export class S3Location implements Location {
     return new HttpStore(this.#object.http, { ...httpOptions(process.env), headers: undefined })
   }
 
+  beside(ending: string): S3Location {
+    return new S3Location(`${this.address}${ending}`, this.#settings, this.#library)
+  }
+
   sibling(): undefined {
     return undefined
   }

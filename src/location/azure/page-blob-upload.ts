@@ -7,7 +7,8 @@ import type { ReaderOptions } from '../../remote/http/reader-options.js'
 import { md5Of, PageBlob } from '../../remote/azure/blob.js'
 import { Lanes } from '../../remote/azure/lanes.js'
 import { PieceCutter, type PagePiece } from '../../remote/azure/pieces.js'
-import { markName, recordName, uploadState, type UploadState } from './upload-state.js'
+import { recordMark } from '../../remote/image-note.js'
+import { markName, uploadState, type UploadState } from './upload-state.js'
 
 const mebibyte = 1024 * 1024
 const footerLength = 512
@@ -194,7 +195,7 @@ class PageBlobUpload implements Upload {
     if (note === undefined || lease === undefined) return []
     const value = inAscii(note)
     if (value.length <= longestNote) {
-      await this.#blob.setMarks({ [markName]: mark, [recordName]: value }, lease)
+      await this.#blob.setMarks({ [markName]: mark, [recordMark]: value }, lease)
       return []
     }
     return [

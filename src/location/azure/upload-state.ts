@@ -1,7 +1,5 @@
 /** The name of the mark by which a blob is known again. */
 export const markName = 'vdiskupload'
-/** The name under which it carries which disk it is the image of (docs/schemas/image-record.json). */
-export const recordName = 'vdiskimagerecord'
 
 /** What a later run goes on with. */
 export interface UploadState {

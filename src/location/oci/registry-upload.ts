@@ -5,6 +5,7 @@ import { grouped, refused, stopIfAborted, targetError } from '../../errors.js'
 import type { OciOptions } from '../../remote/oci/environment.js'
 import type { OciReference } from '../../remote/oci/reference.js'
 import { BlobUpload } from '../../remote/oci/blob-upload.js'
+import { recordAnnotation } from '../../remote/image-note.js'
 import { RegistryWriter } from '../../remote/oci/registry-writer.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { Upload, UploadedObject, UploadPlan } from '../upload.js'
@@ -14,8 +15,6 @@ const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 const configType = 'application/vnd.oci.image.config.v1+json'
 /** Not compressed: it is read by ranges then, and images compress better by themselves. */
 const layerType = 'application/vnd.oci.image.layer.v1.tar'
-/** Where an image of a disk says which disk it is of (docs/schemas/image-record.json). */
-const recordAnnotation = 'vdisk.image-record'
 /** What is read back at once of an image whose length was not known, in bytes. */
 const pieceLength = 4 * 1024 * 1024
 /**

@@ -1,7 +1,8 @@
 import type { Note } from '../../block/types.js'
 import { isImageError, printable } from '../../errors.js'
+import type { Location } from '../../location/location.js'
 import type { DeviceTarget, NamedDevice } from './argument.js'
-import { readImageRecord, type RecordedSource } from '../imaging/record.js'
+import { recordAt, type RecordedSource } from '../imaging/record.js'
 
 /** Whether a target is the disk that an image was made of, as the record beside the image has it. */
 export interface TargetOrigin {
@@ -19,9 +20,13 @@ export interface TargetOrigin {
 /**
  * What the record of an image says of a target; undefined when there is none. A record that cannot be read is reported.
  */
-export function originOf(imagePath: string, target: DeviceTarget, notes: Note[]): TargetOrigin | undefined {
+export function originOf(
+  image: { readonly location: Location; readonly named: Location },
+  target: DeviceTarget,
+  notes: Note[],
+): TargetOrigin | undefined {
   try {
-    const record = readImageRecord(imagePath)
+    const record = recordAt(image.location, image.named)
     if (record === undefined) return undefined
     const now = recordedSource(target.named)
     const { source, ended } = record

@@ -4,6 +4,7 @@ import type { Note } from '../../block/types.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
+import { Registry } from '../../formats/registry.js'
 import { optionFacts, sourceFacts } from '../resume/facts.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { blockMapOf } from '../bmap/use.js'
@@ -61,7 +62,8 @@ async function restoreOnce(
   const platform = platformOf(options)
   const notes: Note[] = []
   const target = findTarget(device, platform)
-  const origin = originOf(opened.top.location.path ?? path, target, notes)
+  const named = (options.registry ?? new Registry()).schemes.locate(path)
+  const origin = originOf({ location: opened.top.location, named }, target, notes)
   const blockMap = blockMapOf(opened, options.bmap)
   notes.push(...(blockMap?.map.notes ?? []))
   const outcome = await writeTarget(

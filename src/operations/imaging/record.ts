@@ -1,4 +1,6 @@
 import fs from '../../sys/host-fs.js'
+import type { ByteStore } from '../../block/types.js'
+import type { Location } from '../../location/location.js'
 import { writeWhole } from '../../location/partial.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
 import { JsonChecker } from './json-checker.js'
@@ -152,11 +154,48 @@ export function imageRecordText(record: ImageRecord, layout?: 'lines'): string {
  */
 export function readImageRecord(imagePath: string): ImageRecord | undefined {
   const path = imageRecordPath(imagePath)
+  return understood(path, () => recordText(path))
+}
+
+/**
+ * The same of an image wherever it lies: what an object of another computer says of itself, or what lies beside it.
+ * @param location where it was opened. @param named what the user named, which it may lie in.
+ * @throws ImageError also those of reading it.
+ */
+export function recordAt(location: Location, named: Location): ImageRecord | undefined {
+  const path = location.path ?? named.path
+  if (path !== undefined) return readImageRecord(path)
+  for (let place: Location | undefined = location; place !== undefined; place = place.outer) {
+    const { note } = place
+    if (note !== undefined) return understood(place.label, () => note)
+  }
+  const beside = named.beside?.(imageRecordPath(''))
+  return beside === undefined ? undefined : understood(beside.label, () => textAt(beside))
+}
+
+/** A text at an address; undefined where there is none, or something that is no JSON: a page that says so. */
+function textAt(location: Location): string | undefined {
+  let store: ByteStore
   try {
-    const text = recordText(path)
+    store = location.store()
+  } catch (error) {
+    // Servers do not say what is missing to who may not list a folder.
+    if (isImageError(error) && (error.code === 'E_NOT_FOUND' || error.code === 'E_PERMISSION')) return undefined
+    throw error
+  }
+  using opened = store
+  if (opened.size > maximumSize) throw tooLarge(opened.size)
+  const bytes = Buffer.alloc(opened.size)
+  opened.read(0, bytes)
+  return bytes[0] === 0x7b ? bytes.toString() : undefined
+}
+
+function understood(path: string, read: () => string | undefined): ImageRecord | undefined {
+  try {
+    const text = read()
     return text === undefined ? undefined : parseImageRecord(text)
   } catch (cause) {
-    if (isImageError(cause) && cause.code === 'E_RECORD') throw cause
+    if (isImageError(cause)) throw cause
     throw corrupt(
       'E_RECORD',
       `the record ${printable(path)} cannot be understood: ` +
@@ -173,8 +212,12 @@ function recordText(path: string): string | undefined {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return undefined
   if (!stat.isFile()) throw new Error('it is no regular file')
-  if (stat.size > maximumSize) throw new Error(`it has ${stat.size} bytes, and a record has at most ${maximumSize}`)
+  if (stat.size > maximumSize) throw tooLarge(stat.size)
   return fs.readFileSync(path, 'utf8')
+}
+
+function tooLarge(size: number): Error {
+  return new Error(`it has ${size} bytes, and a record has at most ${maximumSize}`)
 }
 
 /**

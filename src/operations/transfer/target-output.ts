@@ -33,7 +33,10 @@ export function outputOf(
   if (location.upload !== undefined) return new UploadOutput(location, location.upload(), packing, options)
   if (location.path === undefined)
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
-      hint: 'Give the name of a file as the target.',
+      hint:
+        'Give the name of a file as the target, and send that file: curl --upload-file FILE ADDRESS (WebDAV, signed ' +
+        'addresses of S3). vdisk itself writes to ssh://, oci:// and page blobs of Azure, and to what plug-ins know: ' +
+        's3://bucket/key.',
     })
   if (isAppliance(options.to, target)) return new OvaOutput(target, options)
   const named = compressedTarget(target)

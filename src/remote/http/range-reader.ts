@@ -6,6 +6,7 @@ import { milliseconds } from '../../sys/clock.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress, Signer } from './address.js'
 import type { FarFacts, FarReader } from '../far-thread.js'
+import { noteOf, recordMark } from '../image-note.js'
 import { headLength, type ReaderOptions } from './reader-options.js'
 import { firstBehind, type StoredRun } from './stored-runs.js'
 import { DirectRanges } from './direct-ranges.js'
@@ -303,7 +304,8 @@ async function openByRanges(
   await fill(answer, head.subarray(0, length))
   const version = versionOf(answer.headers)
   const notes = version === undefined ? [versionNote(label)] : []
-  const facts = { size: range.size, notes, headLength: length, underWay: isFar ? farUnderWay : undefined }
+  const note = noteOf(answer.headers[`x-ms-meta-${recordMark}`])
+  const facts = { size: range.size, notes, note, headLength: length, underWay: isFar ? farUnderWay : undefined }
   const stored = await storedRuns(requester, at, answer, range.size)
   return new RangeReader(requester, { at, version, stored, facts: { ...facts, knowsHoles: stored !== undefined } })
 }

@@ -24,7 +24,11 @@ export class DigestedReader implements FarReader {
   constructor(
     reader: FarReader,
     descriptor: BlobDescriptor,
-    { label, head, ...more }: { readonly label: Label; readonly head: Uint8Array } & Pick<FarFacts, 'notes' | 'member'>,
+    {
+      label,
+      head,
+      ...more
+    }: { readonly label: Label; readonly head: Uint8Array } & Pick<FarFacts, 'notes' | 'member' | 'note'>,
   ) {
     this.#reader = reader
     this.#descriptor = descriptor

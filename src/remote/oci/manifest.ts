@@ -34,7 +34,12 @@ export interface IndexEntry extends BlobDescriptor {
 
 export type OciManifest =
   | { readonly kind: 'index'; readonly entries: readonly IndexEntry[] }
-  | { readonly kind: 'image'; readonly config: BlobDescriptor | undefined; readonly layers: readonly BlobDescriptor[] }
+  | {
+      readonly kind: 'image'
+      readonly config: BlobDescriptor | undefined
+      readonly layers: readonly BlobDescriptor[]
+      readonly annotations: Readonly<Record<string, string>>
+    }
 
 /**
  * Understands a manifest. Nothing of it is trusted.
@@ -54,7 +59,7 @@ export function parseOciManifest(bytes: Uint8Array, label: Label): OciManifest {
       hint: 'Copy it with skopeo, which can make an OCI image of it.',
     })
   if (value['schemaVersion'] !== 2) throw wrong('it has no schemaVersion 2')
-  const { manifests, layers, config } = value
+  const { manifests, layers, config, annotations } = value
   if (Array.isArray(manifests)) {
     const entries = listed(manifests, wrong).map((entry) => ({
       ...descriptorOf(entry, wrong),
@@ -67,6 +72,7 @@ export function parseOciManifest(bytes: Uint8Array, label: Label): OciManifest {
     kind: 'image',
     config: config === undefined ? undefined : descriptorOf(config, wrong),
     layers: listed(layers, wrong).map((layer) => descriptorOf(layer, wrong)),
+    annotations: textsIn(annotations),
   }
 }
 

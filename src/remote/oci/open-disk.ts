@@ -3,6 +3,7 @@ import type { Note } from '../../block/types.js'
 import { corrupt, printable, type Label } from '../../errors.js'
 import type { FarReader } from '../far-thread.js'
 import { RangeReader } from '../http/range-reader.js'
+import { noteOf, recordAnnotation } from '../image-note.js'
 import { DigestedReader } from './digested-reader.js'
 import type { OciOptions } from './environment.js'
 import { chooseLayer } from './layer-choice.js'
@@ -27,8 +28,8 @@ export async function openRegistryDisk(
   const { label, member: wanted } = reference
   const session = new RegistrySession(reference, options, 'pull')
   try {
-    const { layers, notes } = await imageOf(session, reference, options)
-    const { layer, member } = await chooseLayer(layers, {
+    const { image, notes } = await imageOf(session, reference, options)
+    const { layer, member } = await chooseLayer(image.layers, {
       label,
       wanted,
       open: async ({ digest }, read) => await session.get({ path: `blobs/${digest}` }, false, read),
@@ -40,6 +41,7 @@ export async function openRegistryDisk(
       label,
       head: head.subarray(0, facts.headLength),
       member,
+      note: noteOf(image.annotations[recordAnnotation]),
       // A digest names its bytes for good, whatever else a server says of them.
       notes: [...notes, ...facts.notes.filter(({ code }) => code !== 'W_HTTP_VERSION')],
     })
@@ -53,13 +55,13 @@ async function imageOf(
   session: RegistrySession,
   reference: OciReference,
   { platform }: OciOptions,
-): Promise<{ layers: Extract<OciManifest, { kind: 'image' }>['layers']; notes: readonly Note[] }> {
+): Promise<{ readonly image: Extract<OciManifest, { kind: 'image' }>; readonly notes: readonly Note[] }> {
   const { label } = reference
   const notes: Note[] = []
   let wanted = wantedManifest(reference)
   for (let depth = 0; depth <= deepestIndex; depth++) {
     const manifest = parseOciManifest(await fetchManifest(session, wanted), label)
-    if (manifest.kind === 'image') return { layers: manifest.layers, notes }
+    if (manifest.kind === 'image') return { image: manifest, notes }
     const chosen = chooseImage(manifest.entries, { label, wanted: platform })
     if (manifest.entries.length > 1)
       notes.push({
