@@ -35,7 +35,7 @@ export function outputOf(
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
       hint:
         'Give the name of a file as the target, and send that file: curl --upload-file FILE ADDRESS (WebDAV, signed ' +
-        'addresses of S3). vdisk itself writes to ssh://, oci:// and page blobs of Azure, and to what plug-ins know: ' +
+        'addresses of S3). Images go directly to ssh://, oci:// and page blobs of Azure, and to what plug-ins know: ' +
         's3://bucket/key.',
     })
   if (isAppliance(options.to, target)) return new OvaOutput(target, options)
