@@ -219,6 +219,8 @@ function systemRoot(tree: string, guest: GuestRoot): void {
   run('tar', '-C', guest.path, '-cf', archive, ...excludes, '.')
   run('tar', '-C', tree, '-xf', archive)
   fs.rmSync(archive)
+  // What an initramfs does not bring along: /boot/efi.
+  copyModules(tree, guest, moduleFiles(guest, ['vfat', 'nls_cp437', 'nls_ascii']))
   const units = join(tree, 'etc/systemd/system')
   fs.mkdirSync(join(units, 'reached.target.wants'))
   const after = 'After=multi-user.target'
@@ -256,7 +258,12 @@ function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   else put('etc/initramfs-tools/modules', '')
   const lists = spec.drivers === true ? ['modules.alias', 'modules.softdep', 'modules.order'] : []
   const drivers = spec.drivers === true ? moduleFiles(guest, driverNames) : []
-  for (const name of ['modules.builtin', 'modules.dep', ...lists, ...drivers]) {
+  copyModules(tree, guest, ['modules.builtin', 'modules.dep', ...lists, ...drivers])
+}
+
+/** Files of the folder of the modules. */
+function copyModules(tree: string, guest: GuestRoot, names: readonly string[]): void {
+  for (const name of names) {
     const target = join(tree, 'usr/lib/modules', guest.version, name)
     fs.mkdirSync(dirname(target), { recursive: true })
     fs.copyFileSync(join(guest.modules, name), target)
