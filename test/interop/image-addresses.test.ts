@@ -19,6 +19,7 @@ import { diskLike, readAll } from '../support/content.js'
 import { answer } from '../support/fault-server.js'
 import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
+import { withFakeVolume } from '../support/fake-volumes.js'
 import { hostileSftp } from '../support/hostile-sftp.js'
 import { interrupted } from '../support/interrupted.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
@@ -30,6 +31,7 @@ import { refuse, S3Server } from '../support/s3-server.js'
 import { assertSchema } from '../support/schemas.js'
 import { sshd, sshdMissing } from '../support/sshd.js'
 import { run } from '../support/tools.js'
+import { haveAll } from '../support/volumes.js'
 
 const mebibyte = 1048576
 const skip = loopsMissing() ?? false
@@ -386,5 +388,40 @@ test(
       assert.equal(code, 130, `${address}: ${stderr}`)
       assert.deepEqual(left(), [], address)
     }
+  },
+)
+
+test(
+  'a snapshot is read for an image that is sent to an address, and removed, also where that is interrupted',
+  { skip: noMount ?? skip },
+  async (t) => {
+    if (!haveAll(t, 'mke2fs', 'e2fsck', 'debugfs', 'fsfreeze')) return
+    const cwd = testFolder(t)
+    const there = join(cwd, 'there')
+    fs.mkdirSync(there)
+    const ssh = hostileSftp(cwd)
+    await withFakeVolume(t, 'lvm', async (volume) => {
+      fs.writeFileSync(join(volume.point, 'before'), 'written before\n'.repeat(1000))
+      const env = { PATH: volume.path, VDISK_SSH: ssh }
+      const words = ['image', volume.device, `sftp://honest${there}/disk.raw`, '--snapshot', 'lvm']
+      const made = await vdisk([...words, '--verify', '--json'], { cwd, env })
+      assert.equal(made.code, 0, made.stderr + made.stdout.toString())
+      const { consistency } = JSON.parse(made.stdout.toString()) as ImageDiskResult
+      assert.equal(consistency.state, 'filesystem-consistent')
+      run('e2fsck', '-fn', join(there, 'disk.raw'))
+      assert.equal(run('debugfs', '-R', 'cat /before', join(there, 'disk.raw')), 'written before\n'.repeat(1000))
+      assert.deepEqual(volume.snapshots(), [])
+      const empty = (): void => fs.readdirSync(there).forEach((name) => fs.unlinkSync(join(there, name)))
+      empty()
+      const stopped = await interrupted(cwd, words, {
+        when: /"done":[1-9]/,
+        act: (child) => child.kill('SIGTERM'),
+        again: empty,
+        rate: 8,
+        env,
+      })
+      assert.equal(stopped.code, 130, stopped.stderr)
+      assert.deepEqual([volume.snapshots(), fs.readdirSync(there)], [[], []])
+    })
   },
 )
