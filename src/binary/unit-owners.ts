@@ -8,19 +8,32 @@ const mostPages = 256
  */
 export class UnitOwners {
   readonly #pages = new Map<number, Uint32Array>()
+  #claimed = 0
+  #isWhole = true
+
+  /** Units of the file that have an owner; undefined where not all of them were watched. */
+  get claimed(): number | undefined {
+    return this.#isWhole ? this.#claimed : undefined
+  }
 
   /** Enters a unit. Gives the other one that has this place, if one was entered before. */
   claim(unit: number, index: number): number | undefined {
     const number = Math.floor(index / pageLength)
     let page = this.#pages.get(number)
     if (page === undefined) {
-      if (this.#pages.size >= mostPages) return undefined
+      if (this.#pages.size >= mostPages) {
+        this.#isWhole = false
+        return undefined
+      }
       page = new Uint32Array(pageLength)
       this.#pages.set(number, page)
     }
     const at = index % pageLength
     const owner = page[at] ?? 0
-    if (owner === 0) page[at] = unit + 1
+    if (owner === 0) {
+      page[at] = unit + 1
+      this.#claimed++
+    }
     return owner === 0 || owner === unit + 1 ? undefined : owner - 1
   }
 }

@@ -15,6 +15,8 @@ const pieceLength = 65536
 const keptPieces = 256
 /** Clusters that one extent covers at most. */
 const longestRun = 4096
+/** L2 tables whose places are known before the first cluster is looked for; the others are entered as they are met. */
+const mostTablesFirst = 65536
 
 /** QEMU's retired format QED: two levels of tables over clusters. */
 export class QedImage extends ExtentSource implements DiskImage {
@@ -26,13 +28,19 @@ export class QedImage extends ExtentSource implements DiskImage {
   readonly parentReference?: ParentReference
   readonly #header: Header
   readonly #pieces = new Recent(keptPieces, (number) => this.#piece(number))
+  /** Of the clusters of the file; an L2 table is entered behind the clusters of the disk, by its L1 entry. */
   readonly #owners = new UnitOwners()
+  readonly #clusters: number
+  #areTablesEntered = false
+  /** The L1 entry whose table was found in order last. */
+  #soundTable = -1
 
   constructor(store: ByteStore) {
     super(store)
     const header = readHeader(store)
     this.#header = header
     this.capacity = header.capacity
+    this.#clusters = Math.ceil(header.capacity / header.clusterSize)
     this.grain = Math.min(header.clusterSize, 1024 * 1024)
     this.notes = header.notes
     const { backing } = header
@@ -83,15 +91,35 @@ export class QedImage extends ExtentSource implements DiskImage {
   }
 
   *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
+    let isSound = true
     for (const item of extentFaults(this, this.#header.clusterSize, deep))
-      if ('error' in item)
+      if ('error' in item) {
+        isSound = false
         yield {
           severity: 'error',
           code: item.error.code,
           structure: `cluster at guest offset ${item.offset - (item.offset % this.#header.clusterSize)}`,
           message: item.error.message,
         }
-      else yield item
+      } else yield item
+    if (isSound) yield* this.#unused()
+  }
+
+  /** Clusters of the file that nothing names: space lost, or what is left of a table that is. */
+  *#unused(): Generator<Finding> {
+    const { clusterSize, tableBytes, values } = this.#header
+    const { claimed } = this.#owners
+    if (claimed === undefined) return
+    const used = values.headerSize + tableBytes / clusterSize + claimed
+    const lost = Math.ceil(this.store.size / clusterSize) - used
+    if (lost > 0)
+      yield {
+        severity: 'leak',
+        code: 'L_UNREFERENCED',
+        structure: 'file',
+        position: values.headerSize * clusterSize,
+        message: `${lost} clusters of ${clusterSize} bytes belong to no cluster of the disk and to no table`,
+      }
   }
 
   /** What the tables say of the cluster at an offset; of what is not there, as far as that is known at once. */
@@ -100,14 +128,15 @@ export class QedImage extends ExtentSource implements DiskImage {
   ):
     | { readonly kind: 'data'; readonly position: number }
     | { readonly kind: 'zero' | 'absent'; readonly length: number; readonly end: number } {
-    const { clusterSize, entries, l1Position, tableBytes } = this.#header
+    const { clusterSize, entries, l1Position } = this.#header
     const cluster = Math.floor(offset / clusterSize)
+    if (!this.#areTablesEntered) this.#enterTables()
     const none = this.parentReference === undefined ? 'zero' : 'absent'
     const l1 = Math.floor(cluster / entries)
     const table = this.#entry(l1Position, l1)
     const coverage = entries * clusterSize
     if (table === 0) return { kind: none, length: coverage, end: (l1 + 1) * coverage }
-    this.#place(table, tableBytes, `L1 entry ${l1}`)
+    if (l1 !== this.#soundTable) this.#table(table, l1)
     const entry = this.#entry(table, cluster % entries)
     const end = (cluster + 1) * clusterSize
     if (entry === 0) return { kind: none, length: clusterSize, end }
@@ -117,21 +146,57 @@ export class QedImage extends ExtentSource implements DiskImage {
       Math.min(clusterSize, this.capacity - cluster * clusterSize),
       `L2 entry of guest offset ${offset}`,
     )
-    const owner = this.#owners.claim(cluster, entry / clusterSize)
-    if (owner === undefined) return { kind: 'data', position: entry }
+    this.#claim(cluster, entry)
+    return { kind: 'data', position: entry }
+  }
+
+  /** Enters where the L2 tables lie, so that a cluster that lies on one is found out whichever of them is read first. */
+  #enterTables(): void {
+    this.#areTablesEntered = true
+    const { clusterSize, entries, l1Position, tableBytes } = this.#header
+    const count = Math.min(Math.ceil(this.#clusters / entries), mostTablesFirst)
+    for (let l1 = 0; l1 < count; l1++) {
+      const table = this.#entry(l1Position, l1)
+      // What is wrong with a place is said when something below it is read.
+      if (table === 0 || table % clusterSize !== 0 || table + tableBytes > this.store.size) continue
+      for (let at = table; at < table + tableBytes; at += clusterSize)
+        this.#owners.claim(this.#clusters + l1, at / clusterSize)
+    }
+  }
+
+  /** @throws ImageError corrupt, where no L2 table can be at a position, or something else is. */
+  #table(position: number, l1: number): void {
+    const { clusterSize, tableBytes } = this.#header
+    this.#place(position, tableBytes, `L1 entry ${l1}`)
+    for (let at = position; at < position + tableBytes; at += clusterSize) this.#claim(this.#clusters + l1, at)
+    this.#soundTable = l1
+  }
+
+  /** @throws ImageError corrupt E_OVERLAP. */
+  #claim(unit: number, position: number): void {
+    const owner = this.#owners.claim(unit, position / this.#header.clusterSize)
+    if (owner === undefined) return
     throw corrupt(
       'E_OVERLAP',
-      `${this.store.name}: the clusters at guest offsets ${owner * clusterSize} and ` +
-        `${cluster * clusterSize} both lie ` +
-        `at byte ${entry}`,
-      { details: { position: entry } },
+      `${this.store.name}: ${this.#unitName(owner)} and ${this.#unitName(unit)} both lie at byte ${position}`,
+      { details: { position } },
     )
   }
 
+  #unitName(unit: number): string {
+    return unit < this.#clusters
+      ? `the cluster at guest offset ${unit * this.#header.clusterSize}`
+      : `the L2 table of L1 entry ${unit - this.#clusters}`
+  }
+
   #place(position: number, length: number, what: string): void {
-    const { clusterSize, values } = this.#header
+    const { clusterSize, values, l1Position, tableBytes } = this.#header
     if (position % clusterSize !== 0 || position < values.headerSize * clusterSize)
       throw corrupt('E_MAP', `${this.store.name}: the ${what} leads to byte ${position}, where no cluster begins`, {
+        details: { position },
+      })
+    if (position < l1Position + tableBytes && position + length > l1Position)
+      throw corrupt('E_OVERLAP', `${this.store.name}: the ${what} leads to byte ${position}, into the L1 table`, {
         details: { position },
       })
     if (position + length > this.store.size)
