@@ -150,7 +150,7 @@ export class QedImage extends ExtentSource implements DiskImage {
     return { kind: 'data', position: entry }
   }
 
-  /** Enters where the L2 tables lie, so that a cluster that lies on one is found out whichever of them is read first. */
+  /** Enters where the L2 tables lie, so that a cluster on one is found out whichever is read first. */
   #enterTables(): void {
     this.#areTablesEntered = true
     const { clusterSize, entries, l1Position, tableBytes } = this.#header
