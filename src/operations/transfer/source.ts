@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { isZero } from '../../binary/zero.js'
 import type { FileStore } from '../../block/file-store.js'
 import { PaddedSource } from '../../block/padded.js'
@@ -6,11 +7,15 @@ import { SliceSource } from '../../block/slice.js'
 import { SourceStore } from '../../block/source-store.js'
 import type { BlockSource } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
-import { aborted, usage } from '../../errors.js'
+import { aborted, corrupt, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { firstContent } from '../change/content-search.js'
 import { OwnStore, type ReadableStore } from '../library/own-store.js'
+import { nextTurn } from '../../sys/next-turn.js'
 import { openDiskLater, openStoreLater, parseImageArgument, prepared } from '../open/opening.js'
+
+/** Bytes of a stream that are taken before others have their turn: one that is never waited for leaves them none. */
+const bytesPerTurn = 8 * 1024 * 1024
 
 /** Where an image comes from: a path, a store of the program's own, or bytes that arrive once (standard input). */
 export type SourceInput = string | ReadableStore | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
@@ -67,7 +72,7 @@ async function openInput(input: AsyncIterable<Uint8Array>, name: string, options
   const { createScratchStore } = await import('../../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {
-    await spool(input, store, options)
+    await spool(input, name, store, options)
   } catch (error) {
     store[Symbol.dispose]()
     throw error
@@ -81,17 +86,31 @@ async function openInput(input: AsyncIterable<Uint8Array>, name: string, options
  */
 async function spool(
   input: AsyncIterable<Uint8Array>,
+  name: string,
   store: FileStore,
   { signal, onProgress }: SourceOptions,
 ): Promise<void> {
   let done = 0
+  let turn = bytesPerTurn
   for await (const bytes of untilAborted(input, signal)) {
+    // Types are not checked in JavaScript, and a stream that decodes text has lost what was no text.
+    if (!isBytes(bytes))
+      throw corrupt('E_READ', `${name}: at byte ${done} it gives ${typeof bytes}, and Uint8Array is expected`, {
+        details: { position: done },
+      })
     if (!isZero(bytes)) store.write(done, bytes)
     done += bytes.length
     // The total is not known before the end: 0 says so.
     onProgress?.({ phase: 'read', done, total: 0 })
+    if (done < turn) continue
+    turn = done + bytesPerTurn
+    await nextTurn()
   }
   store.truncate(done)
+}
+
+function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { usage } from '../../errors.js'
+import { aborted, usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import type { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
@@ -26,7 +26,7 @@ export function outputOf(
   options: UploadOptions & { readonly session?: FileSession },
   packing: FilePacking | undefined,
 ): Output {
-  if (typeof target !== 'string') return streamOutput(target, undefined, packing, options)
+  if (typeof target !== 'string') return streamOutput(stoppable(target, options.signal), undefined, packing, options)
   const { schemes } = options.registry
   const location = schemes.locate(target)
   if (location instanceof NbdLocation) return new ExportOutput(location, options)
@@ -44,6 +44,36 @@ export function outputOf(
   return packed === undefined
     ? new FileOutput(target, { ...options, resume: options.session })
     : new CompressedOutput(target, packed, options)
+}
+
+/** A stream whose wait for its reader ends with a signal: the reader may never take the bytes. */
+function stoppable(stream: OutputStream, signal: AbortSignal | undefined): OutputStream {
+  if (signal === undefined) return stream
+  const { name, fileName, file, planned, zeros } = stream
+  return {
+    name,
+    fileName,
+    file,
+    output: async (bytes) => await unlessAborted(stream.output(bytes), signal),
+    planned:
+      planned === undefined ? undefined : async (size) => await unlessAborted(planned.call(stream, size), signal),
+    zeros: zeros === undefined ? undefined : async (length) => await unlessAborted(zeros.call(stream, length), signal),
+  }
+}
+
+/** @throws ImageError aborted E_ABORTED, and what the work throws. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let stop: () => void = () => undefined
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(aborted())
+  })
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  try {
+    await Promise.race([work, stopped])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }
 
 /** What a target is called: of an address of another computer the name of the object alone. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import test from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
@@ -335,6 +336,61 @@ test('a signal ends the wait for standard input', async (t) => {
     convert({ input: silent() }, join(folder, 'b.toy'), { registry, signal: stop.signal }),
     'aborted',
     'E_ABORTED',
+  )
+  sameFacts(fs.readdirSync(folder), [])
+})
+
+test('a signal ends a conversion whose input is always there, or whose output takes nothing', async (t) => {
+  const folder = testFolder(t)
+  const stop = new AbortController()
+  let given = 0
+  let wasLeft = false
+  // A stream that never waits leaves timers and signals no turn of their own.
+  const endless: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => {
+        if (given === 0) setImmediate(() => stop.abort())
+        given += disk.length
+        return await Promise.resolve({ value: disk, done: given > 2 ** 27 })
+      },
+      return: async () => {
+        await Promise.resolve()
+        wasLeft = true
+        return { value: undefined, done: true }
+      },
+    }),
+  }
+  await fails(
+    convert({ input: endless }, join(folder, 'b.toy'), { registry, from: 'raw', signal: stop.signal }),
+    'aborted',
+    'E_ABORTED',
+  )
+  assert.equal(wasLeft, true)
+  assert.ok(given < 2 ** 25, `${given} bytes were taken`)
+
+  const keepAlive = setInterval(() => undefined, 1000)
+  t.after(() => clearInterval(keepAlive))
+  fs.writeFileSync(join(folder, 'a.raw'), disk)
+  const later = new AbortController()
+  const stuck = async (): Promise<void> => {
+    setTimeout(() => later.abort(), 10)
+    await new Promise(() => undefined)
+  }
+  await fails(
+    convert(join(folder, 'a.raw'), { output: stuck }, { registry, to: 'raw', signal: later.signal }),
+    'aborted',
+    'E_ABORTED',
+  )
+  sameFacts(fs.readdirSync(folder), ['a.raw'])
+})
+
+test('an input that gives text is refused: what was no text is lost', async (t) => {
+  const folder = testFolder(t)
+  const text = Readable.from([Buffer.from([0x41, 0xff, 0xfe, 0x42])]).map((bytes: Buffer) => bytes.toString('utf8'))
+  await fails(
+    convert({ input: text as AsyncIterable<Uint8Array> }, join(folder, 'b.toy'), { registry, from: 'raw' }),
+    'corrupt',
+    'E_READ',
   )
   sameFacts(fs.readdirSync(folder), [])
 })
