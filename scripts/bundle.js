@@ -197,6 +197,7 @@ const lazyFunctions = new Set([
   'node:child_process',
   'node:stream',
   'node:timers/promises',
+  'node:tty',
   'node:worker_threads',
   'node:zlib',
 ])

@@ -44,7 +44,7 @@ export abstract class BaseCommand extends Command {
     debug: boolean({ summary: 'show where in the program an error arose', helpGroup: 'GLOBAL' }),
   }
 
-  /** Fires on Ctrl-C and SIGTERM. */
+  /** Fires on Ctrl-C, SIGTERM, and SIGHUP: the terminal was closed, or the connection to it is gone. */
   protected get signal(): AbortSignal {
     return this.#interruption.signal
   }
@@ -59,10 +59,14 @@ export abstract class BaseCommand extends Command {
     this.#interruption.abort()
   }
 
+  // A closed terminal sends it several times, by the shell and by the system: the second one means nothing.
+  readonly #hangUp = (): void => this.#interruption.abort()
+
   protected override async init(): Promise<void> {
     await super.init()
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', this.#interrupt)
+    process.on('SIGHUP', this.#hangUp)
     // A plug-in's command may have no flags at all.
     const {
       flags = {},
@@ -86,6 +90,7 @@ export abstract class BaseCommand extends Command {
     this.#progress?.end()
     process.off('SIGINT', this.#interrupt)
     process.off('SIGTERM', this.#interrupt)
+    process.off('SIGHUP', this.#hangUp)
     return Promise.resolve()
   }
 

@@ -3,6 +3,7 @@ import { exactArguments } from '../sys/arguments.js'
 import { errorDocument, errorText, jsonText, knownError } from './error-text.js'
 import { outputs } from './outputs.js'
 import { start } from './start.js'
+import { isHungUp } from '../sys/terminal.js'
 import { ensureUser } from '../sys/self.js'
 
 /** What oclif and the base command throw to end a command: with a code, and printed already or not. */
@@ -30,6 +31,8 @@ export async function runProgram(): Promise<void> {
   if (lost !== undefined) process.stderr.write(`${await errorText(lost)}\n`)
   code = outputs.exitCode(code)
   process.exitCode = code
+  // Node cannot give a terminal that is gone its settings back, and aborts: the signal ends the program without that.
+  if (code === exitCodes.aborted && isHungUp()) process.kill(process.pid, 'SIGHUP')
   // A command that failed may have left a timer or a thread behind; one that is done ends by itself.
   if (code !== 0) process.exit(code)
 }

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import fs from './host-fs.js'
 
 /** The devices of memory (/dev/null, /dev/full) have this number on Linux, and no terminal has. */
@@ -12,4 +13,9 @@ export function mayBeTerminal(descriptor: number): boolean {
     // Closed by the caller.
     return false
   }
+}
+
+/** Whether a standard stream is a terminal that is gone: its window was closed, or the connection to it was cut. */
+export function isHungUp(): boolean {
+  return [0, 1, 2].some((descriptor) => mayBeTerminal(descriptor) && !isatty(descriptor))
 }

@@ -195,6 +195,7 @@ class PartialFile implements Disposable {
    */
   moveIntoPlace(): void {
     this.store.flush()
+    this.#assertSame()
     this.store[Symbol.dispose]()
     try {
       const final = this.#folder.at(this.name)
@@ -205,6 +206,19 @@ class PartialFile implements Disposable {
       throw writeError(this.place.path, 'cannot be given its name', cause)
     }
     this.#state = 'placed'
+  }
+
+  /** What gets the name is what was written, not what somebody else put in its place. */
+  #assertSame(): void {
+    const { dev, ino } = fs.fstatSync(this.store.fd, { bigint: true })
+    const found = fs.lstatSync(this.path, { bigint: true, throwIfNoEntry: false })
+    if (found?.dev === dev && found.ino === ino) return
+    const shown = printable(inFolder(this.#folder.path, this.present))
+    throw targetError(
+      'E_WRITE',
+      `the unfinished file ${shown} was ${found === undefined ? 'removed' : 'replaced'} while it was written`,
+      { hint: 'Keep other programs out of the folder (cleaning, synchronising), and run the command again.' },
+    )
   }
 
   /** Takes back a file that was placed where none was before. */
