@@ -30,6 +30,9 @@ export default class Resize extends BaseCommand {
     ...openFlags,
     ...progressFlag,
     shrink: boolean({ summary: 'cut off content too; it is lost' }),
+    'allow-other-children': boolean({
+      summary: 'resize an image although others have it as their parent; they may be worth nothing afterwards',
+    }),
     'allow-misplaced-metadata': boolean({
       summary: 'resize a member (RAID, dynamic disk) whose metadata lies at its end, where it is none afterwards',
     }),
@@ -43,6 +46,7 @@ export default class Resize extends BaseCommand {
       ...(await this.context(flags)),
       ...openValues(flags),
       shrink: flags.shrink,
+      allowOtherChildren: flags['allow-other-children'],
       allowMisplacedMetadata: flags['allow-misplaced-metadata'],
       dryRun: flags['dry-run'],
     })

@@ -226,6 +226,8 @@ export interface OpenContext {
   openInside?(store: ByteStore, inside: InsideOptions): Work<ImageInside>
   /** The identity stays although the image is changed: its child hides every change (`chain commit`). */
   readonly keepsIdentity?: boolean
+  /** What the disk shows is the same after all changes (`compact`, `chain rebase`): its children go on fitting it. */
+  readonly keepsContent?: boolean
   /**
    * Options the user gave for reading (`--from-option key=value`), already checked against the driver's `openOptions`.
    */

@@ -91,6 +91,8 @@ export interface WritableOptions extends OpenOptions {
   readonly below?: (parent: BlockSource) => BlockSource
   /** As of {@link OpenContext}. */
   readonly keepsIdentity?: boolean
+  /** As of {@link OpenContext}. */
+  readonly keepsContent?: boolean
   /** Asked about each further file of the image before it is opened to be changed. @throws ImageError refused. */
   readonly guard?: (path: string) => void
 }
@@ -114,6 +116,7 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
       options: checkOptions(specs, optionsAmong(specs, options.options ?? {}), `reading ${driver.id}`),
       self: opened.top.location,
       keepsIdentity: options.keepsIdentity,
+      keepsContent: options.keepsContent,
       openReference: ({ path: named }) => {
         const extent = opened.top.files.find(({ role, stored }) => role === 'extent' && stored === named)
         if (extent === undefined || driver.changesExtents !== true)

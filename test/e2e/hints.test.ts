@@ -301,6 +301,19 @@ const cases: readonly Case[] = [
     says: /--allow-other-children/,
   },
   {
+    code: 'E_OTHER_CHILDREN',
+    make: (f) => {
+      raw(f, 'a.raw')
+      return [
+        ['convert', 'a.raw', 'base.vhdx'],
+        ['create', 'c.vhdx', '--parent', 'base.vhdx'],
+      ]
+    },
+    command: ['resize', 'base.vhdx', '+8M'],
+    says: /--allow-other-children/,
+    follow: () => [['resize', 'base.vhdx', '+8M', '--allow-other-children']],
+  },
+  {
     code: 'E_MISPLACED_METADATA',
     make: (f) => {
       const bytes = Buffer.alloc(4 * mebibyte)

@@ -366,3 +366,45 @@ test('thirty VHDX layers: flattened, and the newest committed one into the other
   reads(cwd, '22.vhdx', disk)
   assert.equal((await vdisk(['check', '22.vhdx'], { cwd })).code, 0)
 })
+
+test('what changes no content leaves the children of an image fitting it; a resize is refused', async (t) => {
+  if (!have(t, 'qemu-io')) return
+  const cwd = testFolder(t)
+  const base = diskLike(6 * mebibyte, 1)
+  base.fill(0, 2 * mebibyte, 4 * mebibyte)
+  const other = changed(base, 5)
+  for (const format of ['vhdx', 'vmdk', 'vhd', 'vdi', 'qcow2']) {
+    const options = format === 'vhdx' ? { 'block-size': mebibyte } : undefined
+    await image(cwd, `base.${format}`, diskLike(6 * mebibyte, 1), undefined, options)
+    // Zeros that are stored, as a guest writes them.
+    runIn(cwd, 'qemu-io', '-f', qemuNames[format]!, '-c', 'write -P 0 2M 2M', `base.${format}`)
+    await image(cwd, `other.${format}`, other)
+    await image(cwd, `child.${format}`, changed(base, 2), `base.${format}`)
+    await image(cwd, `grandchild.${format}`, changed(base, 4), `child.${format}`)
+
+    const compacted = await json('compact', ['compact', `base.${format}`, '--in-place'], cwd)
+    assert.ok(Number(compacted['zeros']) >= mebibyte, `${format}: nothing was given back`)
+    reads(cwd, `child.${format}`, changed(base, 2))
+    const rebased = await json('chain-rebase', ['chain', 'rebase', `child.${format}`, `other.${format}`], cwd)
+    assert.ok((rebased['taken'] as { data: number }).data > 0, format)
+    reads(cwd, `child.${format}`, changed(base, 2))
+    reads(cwd, `grandchild.${format}`, changed(base, 4))
+
+    // Of a child that records no id, only content that is cut off is lost.
+    const size = format === 'qcow2' ? ['5M', '--shrink'] : ['7M']
+    if (format === 'vmdk') continue
+    const before = fs.readFileSync(join(cwd, `child.${format}`))
+    for (const dry of [[], ['--dry-run']]) {
+      const refused = await error(['resize', `child.${format}`, ...size, ...dry], cwd)
+      assert.deepEqual([refused.code, refused.document.code], [3, 'E_OTHER_CHILDREN'], format)
+      assert.match(refused.document.message, new RegExp(`grandchild\\.${format}`))
+    }
+    assert.ok(fs.readFileSync(join(cwd, `child.${format}`)).equals(before), format)
+    const forced = await vdisk(['resize', `child.${format}`, ...size, '--allow-other-children'], { cwd })
+    assert.equal(forced.code, 0, forced.stderr)
+  }
+  await image(cwd, 'lone.qcow2', base, 'other.qcow2')
+  const grown = await vdisk(['resize', 'other.qcow2', '7M'], { cwd })
+  assert.equal(grown.code, 0, `a QCOW2 records no id, and a larger parent shows all that it did: ${grown.stderr}`)
+  reads(cwd, 'lone.qcow2', base)
+})

@@ -71,7 +71,7 @@ async function rebased(
   const next = parentPath === undefined ? undefined : openedParent(childPath, parentPath, options)
   using held = next?.opened
   const below = (old: BlockSource): BlockSource => new ExchangedParent(old, held ?? new ZeroSource(0))
-  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun, below })
+  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun, below, keepsContent: true })
   const { image, opened } = child
   opened.findDamage()
   const before = recordOf(child).record

@@ -2,7 +2,7 @@ import type { Note } from '../../block/types.js'
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { aborted, printable, unsupported, usage } from '../../errors.js'
-import { openFile } from '../../formats/open.js'
+import { openFile, type OpenedImage } from '../../formats/open.js'
 import { openToChange } from '../in-use/changing.js'
 import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
@@ -91,12 +91,9 @@ async function compactFile(
   path: string,
   options: CompactOptions,
 ): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros' | 'notes'>> {
-  using opened = openToChange(path, readOptions(options))
+  using opened = openToChange(path, { ...readOptions(options), keepsContent: true })
   const { image } = opened
-  if (opened.opened.layers.length > 1)
-    throw unsupported('E_COMPACT_CHILD', `${path} is a child: its zeros hide what its parents hold`, {
-      hint: 'Make one image of the chain first: vdisk chain flatten.',
-    })
+  refuseChild(path, opened.opened)
   const zeros = new ZeroRuns((offset, length) => image.discard(offset, length))
   // Reading and giving back go over the same table: what was given back is not met again.
   for await (const { offset, bytes } of storedPieces(image, 0, {
@@ -161,12 +158,22 @@ class ZeroRuns {
   }
 }
 
+/** @throws ImageError unsupported E_COMPACT_CHILD */
+function refuseChild(path: string, { layers }: OpenedImage): void {
+  if (layers.length === 1) return
+  throw unsupported('E_COMPACT_CHILD', `${printable(path)} is a child: its zeros hide what its parents hold`, {
+    hint: 'Make one image of the chain first: vdisk chain flatten.',
+  })
+}
+
 /** The image's format, and whether something else writes to it. */
 function lookAt(
   path: string,
   options: ReadOptions,
 ): { readonly format: string; readonly notes: readonly Note[]; readonly several: boolean } {
   using opened = openFile(path, readOptions(options))
+  // Before anything is copied.
+  refuseChild(path, opened)
   const { driver, files, notes } = opened.top
   return {
     format: driver.id,

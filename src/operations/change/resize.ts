@@ -9,13 +9,17 @@ import { guardMember, lossNotes } from '../partition/resized-volume.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
+import { childrenOf } from '../chain/other-children.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 import type { Progress } from '../progress.js'
+import { realFolder } from '../../sys/host-path.js'
 
 export interface ResizeOptions extends ReadOptions {
   /** Cuts off content too. */
   readonly shrink?: boolean
+  /** Goes on although other images have this one as their parent, and do not fit it, or show less, afterwards. */
+  readonly allowOtherChildren?: boolean
   /** Goes on where the disk is a member (RAID, dynamic disk) at its own size only. */
   readonly allowMisplacedMetadata?: boolean
   /** Says what would be done. */
@@ -45,8 +49,8 @@ export interface ResizeResult {
 /**
  * Gives the disk of an image another capacity, in place. What is added reads as zero; content is cut off only with
  * `shrink`.
- * @throws ImageError refused E_CUTS_CONTENT; unsupported E_NO_RESIZE, E_NOT_WRITABLE; usage E_SIZE; those of opening
- * the image.
+ * @throws ImageError refused E_CUTS_CONTENT, E_OTHER_CHILDREN; unsupported E_NO_RESIZE, E_NOT_WRITABLE; usage
+ * E_SIZE; those of opening the image.
  */
 export async function resize(path: string, wanted: Wanted, options: ResizeOptions = {}): Promise<ResizeResult> {
   wholeImage(path, 'resize changes the size of a whole disk; a partition is resized inside the guest')
@@ -58,6 +62,7 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     changing(opened)
     for (const file of opened.top.files) guardChange(file.path, 'changed', options)
     const plan = await look(path, opened, wanted, options, opened.top.image)
+    guardChildren(path, opened, plan, options)
     return { ...plan, size: sizeOf(opened), notes: memberNotes(path, opened, plan.after, options) }
   }
   const { before } = capacityOf(path, options)
@@ -113,10 +118,39 @@ async function change(
     )
   }
   if (before === after) return { ...plan, notes: [] }
+  guardChildren(path, opened.opened, plan, options)
   const notes = memberNotes(path, disk, after, options)
   image.resize(after)
   image.flush()
   return { ...plan, notes: [...notes, ...image.notes.filter(({ code }) => code === 'W_BITMAPS_DROPPED')] }
+}
+
+/**
+ * A child records the id of its parent, or shows what the parent holds: an id goes with a change of size, and so does
+ * content that is cut off.
+ * @throws ImageError refused E_OTHER_CHILDREN unless that is allowed.
+ */
+function guardChildren(
+  path: string,
+  { top }: OpenedImage,
+  { before, after, cutContent }: Plan,
+  options: ResizeOptions,
+) {
+  const [file] = top.files
+  if (options.allowOtherChildren === true || file === undefined || before === after) return
+  if (top.image.identity === undefined && cutContent === undefined) return
+  const children = childrenOf(file, top.image.identity, [realFolder(file.path)], [], options)
+  if (children.length === 0) return
+  throw refused(
+    'E_OTHER_CHILDREN',
+    `${printable(path)} is the parent of other images, which do not fit a disk of another size: ` +
+      children.map((child) => printable(child)).join(', '),
+    {
+      hint:
+        'Resize the newest child: its parent stays as it is. Or flatten the children first (vdisk chain flatten). ' +
+        '--allow-other-children resizes the parent nevertheless.',
+    },
+  )
 }
 
 /** @throws ImageError refused E_MISPLACED_METADATA unless that is allowed, which is then said. */

@@ -10,10 +10,14 @@ export class HeaderFile {
   readonly #length: number
   values: HeaderValues
   /** What the modification UUID becomes with the first change. */
-  readonly nextModification = randomUuid()
+  readonly nextModification: string
 
-  /** @param length bytes of the header, from the start of the file. */
-  constructor(store: ByteStore, values: HeaderValues, length: number) {
+  /**
+   * @param length bytes of the header, from the start of the file. @param keepsContent whether the guest sees the same
+   * after all changes: children go by the modification UUID.
+   */
+  constructor(store: ByteStore, values: HeaderValues, length: number, keepsContent = false) {
+    this.nextModification = keepsContent ? values.modificationUuid : randomUuid()
     this.#store = store
     this.#length = Math.min(length, header.size)
     this.values = values

@@ -50,7 +50,7 @@ class WritableVdi implements WritableImage, VdiIdentity {
     this.parentReference = image.parentReference
     this.#capacity = image.capacity
     this.#blockSize = header.blockSize
-    this.#file = new HeaderFile(store, header.values, header.length)
+    this.#file = new HeaderFile(store, header.values, header.length, context.keepsContent)
     const { unused, end } = unusedBlocks(store, header, table)
     this.#blocks = new BlockWriter({
       store,

@@ -162,6 +162,6 @@ export function openWritableVhdx(file: ByteStore, context: OpenContext, parent?:
     notes.push(...found)
     if (structures.replay !== undefined) replayIntoFile(file, header, structures.replay)
   }
-  const session = new WriteSession(file)
+  const session = new WriteSession(file, context.keepsContent)
   return new WritableVhdx(session, header.dirty ? notes : session.notes, parent)
 }

@@ -31,8 +31,14 @@ export class WriteSession {
   #cutsEnd = false
   #failure: { readonly cause: unknown } | undefined
 
-  /** @param file an image with an empty log. @throws ImageError corrupt also E_OVERLAP where two things share space. */
-  constructor(file: ByteStore) {
+  readonly #keepsContent: boolean
+
+  /**
+   * @param file an image with an empty log. @param keepsContent whether the guest sees the same after all changes.
+   * @throws ImageError corrupt also E_OVERLAP where two things share space.
+   */
+  constructor(file: ByteStore, keepsContent = false) {
+    this.#keepsContent = keepsContent
     const notes: Note[] = []
     const header = readHeader(file, notes)
     this.file = file
@@ -73,7 +79,8 @@ export class WriteSession {
    * first that the guest
    * can see a new DataWriteGuid (2.2.2).
    */
-  begin(changesData: boolean): void {
+  begin(changesBlocks: boolean): void {
+    const changesData = changesBlocks && !this.#keepsContent
     this.#guarded(() => {
       if (!this.#begun) this.#open(changesData)
       else if (changesData && !this.#changedData) this.#header.update({ dataWriteGuid: this.#nextIdentity })

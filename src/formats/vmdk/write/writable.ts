@@ -276,7 +276,7 @@ class WritableVmdk implements WritableImage {
   #begin(): void {
     if (this.#changed) return
     this.#changed = true
-    if (this.#context.keepsIdentity === true) return
+    if (this.#context.keepsIdentity === true || this.#context.keepsContent === true) return
     const next = contentId(randomUuid().slice(0, 36))
     const after = withContentId(this.#text, this.#opened.descriptor, next)
     if (after === undefined) return
