@@ -32,6 +32,7 @@ export type FarRequest =
   | { readonly kind: 'port'; readonly port: MessagePort }
 
 type Numbered = FarRequest & { readonly id: number }
+type Performed = Exclude<Numbered, { readonly kind: 'port' }>
 
 export interface FarAnswer extends ThreadAnswer {
   readonly facts?: FarFacts
@@ -64,32 +65,25 @@ export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarR
     if (request.kind === 'read' && request.state !== undefined) settle(request.state, result)
     else reply(request.id, result)
   }
+  const carryOut = (reader: FarReader, request: Performed, done: (result: FarAnswer) => void): void => {
+    perform(reader, request).then(done, (error: unknown) => done(failed(error)))
+  }
   /** What another thread asks for. */
   const answerBy = (reader: FarReader, other: MessagePort): void => {
     other.on('message', (read: FarRead & { readonly state: SharedArrayBuffer }) => {
-      perform(reader, { id: 0, ...read }).then(
-        (result) => settle(read.state, result),
-        (error: unknown) => {
-          const result = failed(error)
-          if (result.failure !== undefined)
-            other.postMessage({ offset: read.offset, failure: result.failure } satisfies FarFailure)
-          settle(read.state, result)
-        },
-      )
+      carryOut(reader, { id: 0, ...read }, (result) => {
+        const { failure } = result
+        if (failure !== undefined) other.postMessage({ offset: read.offset, failure } satisfies FarFailure)
+        settle(read.state, result)
+      })
     })
   }
   open(data, new Uint8Array(head)).then(
     (reader) => {
       port.on('message', (message: Numbered | readonly Numbered[]) => {
         for (const request of Array.isArray(message) ? (message as readonly Numbered[]) : [message as Numbered]) {
-          if (request.kind === 'port') {
-            answerBy(reader, request.port)
-            continue
-          }
-          perform(reader, request).then(
-            (result) => report(request, result),
-            (error: unknown) => report(request, failed(error)),
-          )
+          if (request.kind === 'port') answerBy(reader, request.port)
+          else carryOut(reader, request, (result) => report(request, result))
         }
       })
       reply(0, { facts: { ...reader.facts, isToBeClosed: reader.close !== undefined } } satisfies FarAnswer)
@@ -108,7 +102,7 @@ function settle(state: SharedArrayBuffer, { failure }: FarAnswer): void {
   Atomics.notify(word, 0)
 }
 
-async function perform(reader: FarReader, request: Exclude<Numbered, { readonly kind: 'port' }>): Promise<FarAnswer> {
+async function perform(reader: FarReader, request: Performed): Promise<FarAnswer> {
   switch (request.kind) {
     case 'read': {
       const { id, offset, length, buffer, start, state } = request

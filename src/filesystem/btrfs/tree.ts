@@ -70,6 +70,7 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
   readonly #superblock: BtrfsSuperblock
   readonly #content: ExtentContent
   readonly #subvolumes = new Map<bigint, Subvolume | undefined>()
+  #defaultFolder: string | undefined
 
   /** @param raw the superblock's bytes. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE. */
   constructor(reader: VolumeReader, superblock: BtrfsSuperblock, raw: Uint8Array) {
@@ -89,11 +90,11 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
 
   get defaultFolder(): string {
     const { root: block, rootLevel: level } = this.#superblock
-    return defaultSubvolume({
+    return (this.#defaultFolder ??= defaultSubvolume({
       walker: this.#walker,
       roots: { block, level },
       files: (id) => this.#subvolume(id),
-    })
+    }))
   }
 
   protected *stored(folder: BtrfsNode): Generator<FolderEntry<BtrfsNode>> {

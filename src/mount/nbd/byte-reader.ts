@@ -17,69 +17,98 @@ export interface IncomingBytes {
   into(target: Uint8Array): Promise<void>
 }
 
-/** Bytes of a stream. */
-export class ByteReader implements IncomingBytes {
+/** Bytes as a peer sends them, kept until somebody takes them. */
+export abstract class QueuedBytes implements IncomingBytes {
   heard = performance.now()
-  readonly #stream: Duplex
-  readonly #queue = new ByteQueue()
+  protected readonly queue = new ByteQueue()
   #failure: Error | undefined
   #wake: () => void = () => undefined
 
-  constructor(stream: Duplex) {
-    this.#stream = stream
-    stream.on('data', this.#data)
-    stream.on('error', this.fail)
-    stream.on('end', this.#end)
-    stream.on('close', this.#end)
-  }
-
   get waiting(): number {
-    return this.#queue.length
+    return this.queue.length
   }
 
   readonly fail = (error: Error): void => {
     this.#failure ??= error
+    this.failed?.()
     this.#wake()
-  }
-
-  /** Leaves the stream to somebody else. */
-  release(): void {
-    this.#stream.off('data', this.#data).off('error', this.fail).off('end', this.#end).off('close', this.#end)
   }
 
   async take(count: number): Promise<Buffer> {
     for (;;) {
-      const bytes = this.#queue.take(count)
+      const bytes = this.queue.take(count)
       if (bytes !== undefined) return bytes
-      await this.#more()
+      await this.more()
     }
   }
 
-  async into(target: Uint8Array): Promise<void> {
-    for (
-      let done = this.#queue.takeInto(target);
-      done < target.length;
-      done += this.#queue.takeInto(target.subarray(done))
-    )
-      await this.#more()
+  abstract into(target: Uint8Array): Promise<void>
+
+  /** Lets the peer go on. */
+  protected abstract resume(): void
+
+  /** What is to be done when all waiting ends. */
+  protected failed?(): void
+
+  protected readonly ended = (): void => this.fail(closedByServer())
+
+  /** Ends all waiting when the stream ends. */
+  protected watch(stream: Duplex): void {
+    stream.on('error', this.fail)
+    stream.on('end', this.ended)
+    stream.on('close', this.ended)
   }
 
-  async #more(): Promise<void> {
+  /** Waits until something has come. @throws the error of {@link fail}. */
+  protected async more(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    this.#stream.resume()
+    this.resume()
     await new Promise<void>((resolve) => {
       this.#wake = resolve
     })
   }
 
-  readonly #data = (bytes: Buffer): void => {
+  /** Something has come, and lies where it belongs. */
+  protected came(): void {
     this.heard = performance.now()
-    this.#queue.push(bytes)
-    if (this.#queue.length > enough) this.#stream.pause()
     this.#wake()
   }
+}
 
-  readonly #end = (): void => this.fail(closedByServer())
+/** Bytes of a stream. */
+export class ByteReader extends QueuedBytes {
+  readonly #stream: Duplex
+
+  constructor(stream: Duplex) {
+    super()
+    this.#stream = stream
+    stream.on('data', this.#data)
+    this.watch(stream)
+  }
+
+  /** Leaves the stream to somebody else. */
+  release(): void {
+    this.#stream.off('data', this.#data).off('error', this.fail).off('end', this.ended).off('close', this.ended)
+  }
+
+  async into(target: Uint8Array): Promise<void> {
+    for (
+      let done = this.queue.takeInto(target);
+      done < target.length;
+      done += this.queue.takeInto(target.subarray(done))
+    )
+      await this.more()
+  }
+
+  protected resume(): void {
+    this.#stream.resume()
+  }
+
+  readonly #data = (bytes: Buffer): void => {
+    this.queue.push(bytes)
+    if (this.queue.length > enough) this.#stream.pause()
+    this.came()
+  }
 }
 
 export function closedByServer(): Error {

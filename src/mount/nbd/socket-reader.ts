@@ -1,6 +1,5 @@
 import type net from 'node:net'
-import { ByteQueue } from './byte-queue.js'
-import { closedByServer, enough, type IncomingBytes } from './byte-reader.js'
+import { enough, QueuedBytes } from './byte-reader.js'
 
 /** What is read where nobody waits for as much, in bytes: heads of replies, and what came with them. */
 const scratchLength = 16384
@@ -11,10 +10,8 @@ const shortestRoom = 4096
  * Bytes of a socket that go straight into the memory that waits for them. A stream's own reading makes a buffer of 64
  * KiB for each call of the system, and copies it twice: that takes more processor time than the calls.
  */
-export class SocketReader implements IncomingBytes {
-  heard = performance.now()
+export class SocketReader extends QueuedBytes {
   readonly socket: net.Socket
-  readonly #queue = new ByteQueue()
   /** What is read without a target; what the queue has of it is not written again. */
   #scratch = Buffer.allocUnsafeSlow(scratchLength)
   #used = 0
@@ -22,52 +19,31 @@ export class SocketReader implements IncomingBytes {
   #filled = 0
   /** Whether the next bytes were promised to the target. */
   #isDirect = false
-  #failure: Error | undefined
-  #wake: () => void = () => undefined
 
   /** @param connect makes the socket, which is to read in this way. */
   constructor(connect: (onread: net.OnReadOpts) => net.Socket) {
-    this.socket = connect({ buffer: () => this.#room(), callback: (count) => this.#came(count) })
-    this.socket.on('error', this.fail)
-    this.socket.on('end', this.#end)
-    this.socket.on('close', this.#end)
-  }
-
-  get waiting(): number {
-    return this.#queue.length
-  }
-
-  /** Nothing is written into anybody's memory afterwards: the socket is closed. */
-  readonly fail = (error: Error): void => {
-    this.#failure ??= error
-    this.socket.destroy()
-    this.#wake()
-  }
-
-  async take(count: number): Promise<Buffer> {
-    for (;;) {
-      const bytes = this.#queue.take(count)
-      if (bytes !== undefined) return bytes
-      await this.#more()
-    }
+    super()
+    this.socket = connect({ buffer: () => this.#room(), callback: (count) => this.#take(count) })
+    this.watch(this.socket)
   }
 
   async into(target: Uint8Array): Promise<void> {
-    this.#filled = this.#queue.takeInto(target)
+    this.#filled = this.queue.takeInto(target)
     if (this.#filled === target.length) return
     this.#target = target
-    while (this.#target === target) await this.#more()
+    while (this.#target === target) await this.more()
   }
 
-  async #more(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
+  protected resume(): void {
     this.socket.resume()
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
   }
 
-  /** Where the next bytes go; asked for after each call of `#came`. */
+  /** Nothing is written into anybody's memory afterwards: the socket is closed. */
+  protected override failed(): void {
+    this.socket.destroy()
+  }
+
+  /** Where the next bytes go; asked for after each call of `#take`. */
   #room(): Uint8Array {
     this.#isDirect = this.#target !== undefined
     if (this.#target !== undefined) return this.#target.subarray(this.#filled)
@@ -79,19 +55,16 @@ export class SocketReader implements IncomingBytes {
   }
 
   /** @returns whether more is to be read. */
-  #came(count: number): boolean {
-    this.heard = performance.now()
+  #take(count: number): boolean {
     if (this.#isDirect) this.#filled += count
     else {
-      this.#queue.push(this.#scratch.subarray(this.#used, this.#used + count))
+      this.queue.push(this.#scratch.subarray(this.#used, this.#used + count))
       this.#used += count
       // Somebody began to wait after the memory was chosen.
-      if (this.#target !== undefined) this.#filled += this.#queue.takeInto(this.#target.subarray(this.#filled))
+      if (this.#target !== undefined) this.#filled += this.queue.takeInto(this.#target.subarray(this.#filled))
     }
     if (this.#filled === this.#target?.length) this.#target = undefined
-    this.#wake()
-    return this.#queue.length <= enough
+    this.came()
+    return this.queue.length <= enough
   }
-
-  readonly #end = (): void => this.fail(closedByServer())
 }

@@ -44,8 +44,9 @@ export async function checkStartedKernel(
     report.look(`${initrds[index]?.path ?? 'initramfs'}: ${names.size} names in ${archives.join(' + ')}`)
   if (faulty(guest, started, inside, report)) return
   const names = inside.flatMap((one) => [...one.names])
-  checkDefaultSubvolume(guest, { entry, texts, names }, report)
-  checkOpenedVolumes(guest, { entry, texts, names }, report)
+  const asked = { entry, texts, names }
+  checkDefaultSubvolume(guest, asked, report)
+  checkOpenedVolumes(guest, asked, report)
   if (modules === undefined) {
     report.skip('drivers of the kernel', `what is built into ${entry.kernel ?? 'it'} is not known`, true)
     return

@@ -6,7 +6,8 @@ import { parameterEdits } from './text-edits.js'
 /** What dracut is asked to open: nothing else of LVM is opened then (dracut.cmdline(7)). */
 const parameters = { volume: 'rd.lvm.lv', group: 'rd.lvm.vg' } as const
 
-interface Started {
+/** What is started, as far as an initramfs goes by it. */
+export interface StartedEntry {
   readonly entry: BootEntry
   readonly texts: readonly TextFile[]
   /** What the initramfs holds. */
@@ -14,7 +15,7 @@ interface Started {
 }
 
 /** What an initramfs of dracut is asked to open of LVM: whether that is there, and the root among it. */
-export function checkOpenedVolumes(guest: Guest, started: Started, report: DoctorReport): void {
+export function checkOpenedVolumes(guest: Guest, started: StartedEntry, report: DoctorReport): void {
   const { entry, texts, names } = started
   const root = guest.root.open.logical
   if (root === undefined || !names.some((name) => /(^|\/)lib\/dracut\//.test(name))) return

@@ -1,6 +1,7 @@
 import { entryText, hasInitramfs, parameterRemedy, type BootEntry, type BootMenu } from './boot-menu.js'
 import { deviceSpec } from './device-spec.js'
-import { isRoot, subvolumeOf, type Guest, type TextFile } from './guest.js'
+import { isRoot, subvolumeOf, type Guest } from './guest.js'
+import type { StartedEntry } from './opened-volumes.js'
 import type { DoctorReport } from './report.js'
 import { parameter } from './root-device.js'
 import { parameterEdits } from './text-edits.js'
@@ -65,15 +66,7 @@ function checkSubvolume(guest: Guest, entry: BootEntry, edits: Edits, report: Do
  * A root in a subvolume that nothing names: the kernel mounts the one that is mounted by itself. @param names what the
  * initramfs holds: dracut may have put the options there.
  */
-export function checkDefaultSubvolume(
-  guest: Guest,
-  {
-    entry,
-    texts,
-    names,
-  }: { readonly entry: BootEntry; readonly texts: readonly TextFile[]; readonly names: readonly string[] },
-  report: DoctorReport,
-): void {
+export function checkDefaultSubvolume(guest: Guest, { entry, texts, names }: StartedEntry, report: DoctorReport): void {
   const { open, folder } = guest.root
   const flags = parameter(entry.parameters, 'rootflags')
   const root = parameter(entry.parameters, 'root')
