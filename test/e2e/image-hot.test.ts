@@ -148,7 +148,7 @@ test(
     const reported = spawnSync(
       process.execPath,
       [join(root, 'bin/run.js'), 'image', disk, join(far, 'x.raw'), '--freeze', '--json'],
-      { stdio: ['ignore', output, output], timeout: 60_000 },
+      { stdio: ['ignore', output, output], timeout: 600_000 },
     )
     fs.closeSync(output)
     assert.equal(reported.status, 3)

@@ -9,7 +9,7 @@ import { mutate } from './mutate.js'
 import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
 import { fuzzedWrappers, wrappedSeeds, wrapperOf } from './wrapped-seeds.js'
-import { processorTime } from '../support/processor-time.js'
+import { ProcessorTime } from '../support/processor-time.js'
 
 /** What is no format: where its seeds come from, and what is done with a changed one. */
 const subjects: Readonly<
@@ -68,11 +68,11 @@ export class Cases {
     try {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
-      const start = processorTime()
+      const start = new ProcessorTime()
       const outcome = this.#exercise(image, random)
-      const milliseconds = processorTime() - start
+      const over = start.over(bounds.milliseconds)
       const grown = process.memoryUsage.rss() - memory
-      if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)
+      if (over !== undefined) return failure(over)
       if (grown > bounds.bytes) return failure(`took ${Math.round(grown / 1048576)} MiB of memory`)
       return outcome
     } catch (error) {

@@ -11,6 +11,7 @@ import type { WrapperContext, WrapperDriver } from '../../src/formats/driver.js'
 import { by } from './compress.js'
 import { diskLike } from './content.js'
 import { have } from './tools.js'
+import { ProcessorTime } from './processor-time.js'
 
 /**
  * What comes of a damaged compressed file: its content (`sound`), twice that, a refusal by its code, or `unknown`: it
@@ -305,10 +306,9 @@ export function testDamagedCompressed(engine: string): void {
       for (const { what, change, answer } of cases) {
         const expected = answers[what] ?? answer
         // Of the processor, so that others at work do not count.
-        const begun = process.cpuUsage()
+        const begun = new ProcessorTime()
         const found = await answerOf(format, change(Buffer.from(sound)))
-        const { user, system } = process.cpuUsage(begun)
-        assert.ok(user + system < 2_000_000, `${what}: ${Math.round((user + system) / 1000)} ms`)
+        begun.atMost(2000, what)
         const right: readonly string[] = [expected].flat()
         if (!right.includes(found)) wrong.push(`${what}: ${found}, not ${right.join(' or ')}`)
       }
@@ -325,15 +325,14 @@ export function testDamagedCompressed(engine: string): void {
     for (const { driver, tool, args } of formats) {
       if (!have(t, tool)) return
       const bomb = by(tool, args, Buffer.alloc(bombLength))
-      const begun = process.cpuUsage()
+      const begun = new ProcessorTime()
       let length = 0
       for await (const piece of content(driver, bomb)) {
         assert.ok(piece.length <= 17 * 1024 * 1024, `${driver.id}: ${piece.length} bytes at once`)
         length += piece.length
       }
       assert.equal(length, bombLength, driver.id)
-      const { user, system } = process.cpuUsage(begun)
-      assert.ok(user + system < 2_000_000, `${driver.id}: ${Math.round((user + system) / 1000)} ms`)
+      begun.atMost(2000, driver.id)
     }
   })
   test(`by ${engine}: less than 256 MiB in all`, () => {

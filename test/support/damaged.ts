@@ -10,6 +10,7 @@ import { openContext } from './drivers.js'
 import { testFolder } from './folder.js'
 import { have, isInstalled } from './tools.js'
 import { check, type CheckResult } from '../../src/operations/check/check.js'
+import { ProcessorTime } from './processor-time.js'
 
 /**
  * A damaged image, and the right answer: codes of what a check finds, or `refused CODE` when there is nothing to check.
@@ -50,7 +51,7 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
       if (needs !== undefined && !have(t, needs)) return
       const store = make()
       // Of the processor, so that others at work do not count.
-      const begun = process.cpuUsage()
+      const begun = new ProcessorTime()
       let found: readonly string[] | string
       let text: string
       try {
@@ -72,8 +73,7 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
       }
       assert.deepEqual(found, typeof answer === 'string' ? answer : [...answer].sort(), text)
       if (says !== undefined) assert.match(text, says)
-      const { user, system } = process.cpuUsage(begun)
-      assert.ok(user + system < 2_000_000, `${Math.round((user + system) / 1000)} ms`)
+      begun.atMost(2000)
     })
   }
   test(`${driver.id}: every code is explained in docs/findings.md`, () => {

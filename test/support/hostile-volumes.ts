@@ -8,6 +8,7 @@ import { isImageError } from '../../src/errors.js'
 import { identifyFilesystems } from '../../src/filesystem/index.js'
 import type { FileNode, FileTree } from '../../src/filesystem/types.js'
 import { bufferVolume } from './volumes.js'
+import { ProcessorTime } from './processor-time.js'
 
 const mebibyte = 1048576
 
@@ -71,10 +72,9 @@ function walk(
 
 export function timed(volume: BlockSource | Uint8Array, what: string): Set<string> {
   // Of the processor, so that others at work do not count.
-  const start = process.cpuUsage()
+  const start = new ProcessorTime()
   const codes = explore(volume instanceof Uint8Array ? bufferVolume(volume) : volume)
-  const { user, system } = process.cpuUsage(start)
-  assert.ok(user + system < 2_000_000, `${what} took ${Math.round((user + system) / 1000)} ms`)
+  start.atMost(2000, what)
   return codes
 }
 
