@@ -34,7 +34,7 @@ async function given(
     throw new ImageError(
       'unsupported',
       'E_PLUGIN_FAILED',
-      `the plugin ${failure.plugin.name} failed to give its ${what}: ${failure.error.message}`,
+      `the plug-in ${failure.plugin.name} failed to give its ${what}: ${failure.error.message}`,
       {
         cause: failure.error,
         hint: `Update it, or take it away: vdisk plugins uninstall ${shellWord(failure.plugin.name)}`,
@@ -42,7 +42,7 @@ async function given(
     )
   return (successes as readonly { plugin: { name: string }; result: unknown }[]).flatMap(({ plugin, result }) => {
     if (!Array.isArray(result))
-      throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of ${what}`)
+      throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plug-in ${plugin.name} gives no list of ${what}`)
     return (result as unknown[]).map((item) => ({ item, origin: plugin.name }))
   })
 }

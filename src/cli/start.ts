@@ -48,6 +48,8 @@ export async function start(given: readonly string[]): Promise<void> {
     import('./plugin-warnings.js'),
   ])
   shortenPluginWarnings()
+  // A linked plug-in is used as it is; oclif would warn at every command that it does not compile it.
+  process.env['OCLIF_DISABLE_LINKED_ESM_WARNING'] ??= '1'
   await run([...argv], root)
 }
 

@@ -156,7 +156,7 @@ function checkDriver(driver: unknown, origin: string): FormatDriver {
       `${origin} adds the format ${name} for version ${printable(String(given.apiVersion))} of the driver ` +
         `contract; this vdisk has version ${driverApiVersion}`,
       {
-        hint: 'Update the plugin or vdisk.',
+        hint: 'Update the plug-in or vdisk.',
         details: { origin },
       },
     )
