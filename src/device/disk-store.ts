@@ -54,15 +54,14 @@ export class DiskStore implements ByteStore {
     const flags =
       (options.writable === true ? fs.constants.O_RDWR : fs.constants.O_RDONLY) + (exclusive ? fs.constants.O_EXCL : 0)
     const direct = constants.O_DIRECT ?? 0
+    const opened = (mode: number, isDirect: boolean): DiskStore =>
+      lockedIf(options.writable === true, new DiskStore(path, fs.openSync(path, mode), isDirect, options))
     try {
-      return lockedIf(
-        options.writable === true,
-        new DiskStore(path, fs.openSync(path, flags + direct), direct !== 0, options),
-      )
+      return opened(flags + direct, direct !== 0)
     } catch (cause) {
       if (isImageError(cause)) throw cause
       const { code } = cause as NodeJS.ErrnoException
-      if (code === 'EINVAL' && direct !== 0) return new DiskStore(path, fs.openSync(path, flags), false, options)
+      if (code === 'EINVAL' && direct !== 0) return opened(flags, false)
       if (code === 'EBUSY')
         throw refused(
           'E_DEVICE_BUSY',

@@ -1,8 +1,9 @@
 import { printable, type HostPath } from '../errors.js'
 import { effectOf, type Trail } from './bytes.js'
 import type { ShownDisk } from './file-lookup.js'
+import { devicesOf } from './mounted-devices.js'
 import { attribute, attributePath } from './sysfs.js'
-import { devicesOf, TrailFinder, type SystemView } from './trail.js'
+import { TrailFinder, type SystemView } from './trail.js'
 import type { Holder } from './types.js'
 import { namesInFolder } from '../sys/readable.js'
 

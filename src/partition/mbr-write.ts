@@ -77,10 +77,13 @@ function extendedRecords({ sectorSize, partitions }: MbrLayout): readonly TableW
   const container = partitions.find(({ role }) => role === 'extended')
   if (container === undefined) throw refused('E_NO_ROOM', 'logical partitions need an extended one')
   const end = container.start + container.length
-  let previous = container.start
   const places = logical.map((partition, index) => {
-    const position = index === 0 ? container.start : Math.max(previous, partition.start - usualGap)
-    if (partition.start < previous + sectorSize) {
+    // Numbers need not be in the order of places: a partition in a gap has the number after the last.
+    const before = logical.filter(({ start }) => start < partition.start).map((each) => each.start + each.length)
+    // The container begins with the record of the first number.
+    const free = Math.max(container.start + (index === 0 ? 0 : sectorSize), ...before)
+    const position = index === 0 ? container.start : Math.max(free, partition.start - usualGap)
+    if (partition.start < free + sectorSize) {
       throw refused(
         'E_NO_ROOM',
         `there is no sector before logical partition ${partition.number} for its boot record`,
@@ -89,7 +92,6 @@ function extendedRecords({ sectorSize, partitions }: MbrLayout): readonly TableW
     }
     if (partition.start + partition.length > end)
       throw refused('E_NO_ROOM', `logical partition ${partition.number} leaves its extended partition`)
-    previous = partition.start + partition.length
     return position
   })
   return logical.map((partition, index) => {

@@ -175,14 +175,16 @@ interface Chain {
 
 /**
  * Follows the extended boot records: in each, data starts relative to the record itself, the link to the next relative
- * to the
- * container's start. Links only go up and stay inside, so that the walk ends.
+ * to the container's start. Links stay inside, and may lead back: fdisk makes a partition that it puts into a gap the
+ * last of the chain. No record is read twice, so that the walk ends.
  */
 function* logicalPartitions(chain: Chain): Generator<Partition> {
   const { container, issues } = chain
   const starts = new Set<number>()
+  const visited = new Set<number>()
   let record = container.start
   for (let step = 0; ; step++) {
+    visited.add(record)
     const entries = recordEntries(chain, record, step === 0)
     if (entries === undefined) return
     const links = entries.filter(({ type }) => extendedTypes.includes(type))
@@ -195,7 +197,7 @@ function* logicalPartitions(chain: Chain): Generator<Partition> {
     }
     // A link of zero is one to the container's first record, which is this one or was there before.
     const link = links.find(({ start }) => start !== 0) ?? links[0]
-    const next = link === undefined ? undefined : nextRecord(chain, record, link)
+    const next = link === undefined ? undefined : nextRecord(chain, record, link, visited)
     if (next === undefined) return
     if (step >= longestChain) {
       issues.push({
@@ -262,22 +264,30 @@ function logicalPartition(
 }
 
 /** Where a link leads, in bytes of the disk; undefined where the chain ends there. */
-function nextRecord({ container, sectorSize, issues }: Chain, record: number, link: MbrEntry): number | undefined {
+function nextRecord(
+  { container, sectorSize, issues }: Chain,
+  record: number,
+  link: MbrEntry,
+  visited: ReadonlySet<number>,
+): number | undefined {
   const next = container.start + link.start * sectorSize
-  if (next > record && next < container.start + container.length) return next
+  const isLoop = visited.has(next)
+  if (!isLoop && next < container.start + container.length) return next
   issues.push({
-    code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
+    code: isLoop ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
     severity: 'warning',
     message:
-      `the extended boot record at byte ${record} points ${linkText(next, record)}: the chain of ` +
+      `the extended boot record at byte ${record} points ${linkText(next, record, isLoop)}: the chain of ` +
       'logical partitions ends there',
   })
   return undefined
 }
 
-function linkText(next: number, record: number): string {
+function linkText(next: number, record: number, isLoop: boolean): string {
   if (next === record) return 'to itself'
-  return `${next < record ? 'back' : 'out of its extended partition'}, to byte ${next}`
+  return isLoop
+    ? `back to the one at byte ${next}, which was read before`
+    : `out of its extended partition, to byte ${next}`
 }
 
 /**

@@ -253,6 +253,9 @@ test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
     file,
     '48 MiB (50,331,648',
     'everything on this disk will be lost',
+    'source (only read)',
+    '(the whole disk, 40 MiB)',
+    `target (overwritten)  disk ${device}`,
     `Type the name ${name}`,
     `sda is not the name of ${device}`,
   ])

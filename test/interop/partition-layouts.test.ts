@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { BlockSource } from '../../src/block/types.js'
 import { openFile } from '../../src/formats/open.js'
-import { readPartitionTable, type PartitionTable } from '../../src/partition/index.js'
+import { planGrowth, readPartitionTable, type PartitionTable } from '../../src/partition/index.js'
 import { Random } from '../fuzz/random.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run, scratch } from '../support/tools.js'
@@ -130,6 +130,38 @@ test(`${layouts} generated layouts agree with sfdisk and sgdisk`, (t) => {
     checked++
   }
   assert.ok(checked === layouts && hybrids === 8)
+})
+
+test('logical partitions in the order in which fdisk made them, not in that of their places', (t) => {
+  if (!have(t, 'fdisk') || !have(t, 'sfdisk')) return
+  const file = scratchFile(t)
+  fs.writeFileSync(file, '')
+  fs.truncateSync(file, 64 * 1024 * 1024)
+  // The third one, and the fourth before the first, go into gaps.
+  const logical = [20480, 61440, 40960, 4096].map((start) => `n\nl\n${start}\n+4M\n`)
+  const made = spawnSync('fdisk', [file], { input: `n\ne\n1\n2048\n\n${logical.join('')}w\n`, encoding: 'utf8' })
+  assert.equal(made.status, 0, made.stderr)
+  const places = (): string[] => tableOf(file).partitions.map(({ number, start }) => `${number}: ${start / 512}`)
+  const listed = (): Listed['partitions'] =>
+    (JSON.parse(run('sfdisk', '--json', file)) as { partitiontable: Listed }).partitiontable.partitions ?? []
+  const theirs = (): string[] => (listed() ?? []).map(({ node, start }) => `${/\d+$/.exec(node)?.[0]}: ${start}`)
+  const expected = ['1: 2048', '5: 20480', '6: 61440', '7: 40960', '8: 4096']
+  assert.deepEqual([places(), theirs()], [expected, expected])
+  assert.deepEqual(
+    tableOf(file).issues.filter(({ code }) => code !== 'W_MISALIGNED'),
+    [],
+  )
+  // The whole chain is written anew when the last one by its place grows.
+  fs.truncateSync(file, 80 * 1024 * 1024)
+  using image = openFile(file, { from: 'raw' })
+  const growth = planGrowth(image, tableOf(file))
+  assert.ok('writes' in growth)
+  assert.equal(growth.number, 6)
+  const descriptor = fs.openSync(file, 'r+')
+  for (const { position, bytes } of growth.writes.flat()) fs.writeSync(descriptor, bytes, 0, bytes.length, position)
+  fs.closeSync(descriptor)
+  assert.deepEqual([places(), theirs()], [expected, expected])
+  assert.equal((listed() ?? []).find(({ node }) => node.endsWith('6'))?.size, 80 * 2048 - 61440)
 })
 
 const loops = loopsMissing()

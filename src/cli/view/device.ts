@@ -120,16 +120,29 @@ export async function idsText(
 /** What a person is shown and asked before a disk is overwritten. */
 export function questionText(
   render: Renderer,
-  { target, expected, what, origin }: ConfirmationQuestion,
+  { source, target, origin, overridden, notes, expected, what }: ConfirmationQuestion,
   action: string,
 ): string {
   return [
     render.heading(`${action}: everything on this ${target.kind} will be lost`),
-    render.facts([...deviceFacts(target), ['origin', origin]]),
+    render.facts([
+      ['source (only read)', sourceTitle(source)],
+      ['target (overwritten)', `${target.kind} ${target.path}`],
+      ...deviceFacts(target).slice(1),
+      ['origin', origin],
+      ...overridden.map((reason): FactRow => ['overridden', reason]),
+    ]),
+    ...notes.map(({ message }) => render.warning(`Warning: ${message}`)),
     render.warning(
       what === 'name'
         ? `Type the name ${expected} to go on: `
         : `The running system needs this disk. Type its ${what} to go on: `,
     ),
   ].join('\n')
+}
+
+/** What is read, so that it is not taken for the target. */
+function sourceTitle({ kind, name, size, device }: ConfirmationQuestion['source']): string {
+  if (device !== undefined) return deviceTitle(device)
+  return `${name} (${kind === 'disk' ? 'the whole disk' : 'one partition'}, ${shortSize(size)})`
 }

@@ -48,11 +48,15 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   const used = await usedOf(whole, named, options)
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !(isStill(found) && others.every(({ mount }) => mount?.readOnly === true))
+  const notes = [...(hot ? [crashConsistent(path)] : []), ...(used?.notes ?? [])]
+  const described = describeTarget({ path: range === undefined ? node : from, ...found })
   const outcome = await writeTarget(
     {
       source,
       name: path,
       isPartition: partition !== undefined,
+      described,
+      notes,
       place: platform.place(node),
       paths: [node],
       range,
@@ -65,13 +69,12 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     findTarget(to, platform),
     options,
   )
-  const notes = hot ? [crashConsistent(path)] : []
   return {
-    source: describeTarget({ path: range === undefined ? node : from, ...found }),
+    source: described,
     live: hot,
     ...outcome,
     volumes: used?.volumes,
-    notes: [...notes, ...(used?.notes ?? []), ...outcome.notes],
+    notes: [...notes, ...outcome.notes],
   }
 }
 

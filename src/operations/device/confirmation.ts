@@ -1,3 +1,4 @@
+import type { Note } from '../../block/types.js'
 import { printable, refused } from '../../errors.js'
 import { parseSize } from '../../formats/options.js'
 import type { TargetDescription } from './description.js'
@@ -11,10 +12,25 @@ export interface Confirmation {
   readonly ask?: (question: ConfirmationQuestion) => Promise<string | undefined>
 }
 
-export interface ConfirmationQuestion {
+/** What a person should know before the answer. */
+export interface ConfirmationFacts {
+  /** What is read: a whole disk, or one partition. Bytes; described where it is a disk of this computer. */
+  readonly source: {
+    readonly kind: 'disk' | 'partition'
+    readonly name: string
+    readonly size: number
+    readonly device?: TargetDescription
+  }
   readonly target: TargetDescription
   /** Whether what is written came from this very disk, as far as that is known. */
   readonly origin?: string
+  /** What guards have against it, and flags let pass. */
+  readonly overridden: readonly string[]
+  /** What will not be as before, or may be wrong with what is read. */
+  readonly notes: readonly Note[]
+}
+
+export interface ConfirmationQuestion extends ConfirmationFacts {
   /**
    * What must be typed, and what that is: the target's name, the serial of a system disk, its size where it has none.
    */
@@ -27,10 +43,10 @@ export interface ConfirmationQuestion {
  * @throws ImageError refused E_NOT_CONFIRMED, E_WRONG_CONFIRMATION. No flag overrides this.
  */
 export async function confirmTarget(
-  target: TargetDescription,
+  facts: ConfirmationFacts,
   { yes = false, confirm, ask }: Confirmation,
-  origin?: string,
 ): Promise<void> {
+  const { target } = facts
   const { serial, size, path } = target
   const isSystem = target.system.length > 0
   if (yes && confirm !== undefined) {
@@ -55,7 +71,7 @@ export async function confirmTarget(
     : serial === undefined
       ? ([String(size), 'size in bytes'] as const)
       : ([serial, 'serial'] as const)
-  const typed = (await ask({ target, expected, what, origin }))?.trim()
+  const typed = (await ask({ ...facts, expected, what }))?.trim()
   if (typed === expected || (what === 'name' && typed === path)) return
   throw refused(
     'E_NOT_CONFIRMED',

@@ -1,5 +1,6 @@
 import { roundUp } from '../../binary/integers.js'
 import { patchedSource } from '../../block/concatenated.js'
+import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused } from '../../errors.js'
 import {
@@ -16,7 +17,7 @@ import type { DeviceTarget } from './argument.js'
 import { judgeFit, shrinkFirst, type Fitting } from './fit.js'
 import { grownContent, nameOf, type GrownPartition } from './growth.js'
 import { resizedVolume, type ResizedVolume } from '../partition/resized-volume.js'
-import { movedNotes, slackNotes, slackOf } from '../partition/notes.js'
+import { movedNotes, sectorNotes, slackNotes, slackOf } from '../partition/notes.js'
 
 export interface FittingOptions {
   /** Gives the disk and its partitions new ids: a UUID for a name (`disk`, `partition 2`). */
@@ -101,7 +102,7 @@ export class FittedDisk {
       const { start, number } = partition
       this.#notes.push(...movedNotes(source, { start, sectorSize, number }))
       if (grown === undefined) this.#notes.push(...slackNotes(slackOf(source, { length: size }), number))
-    }
+    } else this.#notes.push(...this.#sectorNotes(sectorSize))
     return {
       source: content,
       end: Math.min(roundUp(source.capacity, sectorSize), size),
@@ -113,6 +114,19 @@ export class FittedDisk {
       cut,
       grown,
     }
+  }
+
+  /** Of a whole disk: what no system mounts on one with such sectors. */
+  #sectorNotes(sectorSize: number): Note[] {
+    const { scheme, partitions, sectorSize: counted } = this.#table
+    if (scheme === 'none') return sectorNotes(this.source, { sectorSize })
+    // Filesystems in a table of such sectors were made for them.
+    if (counted >= sectorSize) return []
+    return partitions
+      .filter(({ role, start, length }) => role !== 'extended' && start + length <= this.source.capacity)
+      .flatMap(({ number, start, length }) =>
+        sectorNotes(new SliceSource(this.source, start, length), { sectorSize, number }),
+      )
   }
 
   /** The source with the target's size, and some bytes changed. */

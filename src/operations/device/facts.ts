@@ -1,10 +1,11 @@
-import type { BlockSource } from '../../block/types.js'
+import type { BlockSource, Note } from '../../block/types.js'
 import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import type { SourceFacts } from '../resume/facts.js'
 import type { UsedBlockMap } from '../bmap/use.js'
 import type { DeviceTarget } from './argument.js'
 import type { FittedDisk } from './content.js'
+import type { TargetDescription } from './description.js'
 import type { ContentFacts, TargetFacts } from './target-facts.js'
 import { tableInside } from './parent-table.js'
 
@@ -13,6 +14,10 @@ export interface DeviceReading {
   readonly source: BlockSource
   readonly name: string
   readonly isPartition: boolean
+  /** Of a disk of this computer, for people. */
+  readonly described?: TargetDescription
+  /** What is to be known of it before anything is overwritten. */
+  readonly notes?: readonly Note[]
   readonly place: Place
   /** Device numbers of what is read, or of the filesystems it lies in. */
   readonly devices: readonly string[]

@@ -71,6 +71,7 @@ async function restoreOnce(
       source: opened,
       name: printable(opened.name),
       isPartition: opened.part !== undefined,
+      notes: [...opened.notes, ...notes],
       place: placeOf(opened, platform),
       paths: files.map((file) => file.path),
       devices: files.map((file) => deviceNumberText(file.device)),

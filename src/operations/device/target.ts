@@ -15,7 +15,7 @@ import { DeviceSink, type DeviceStepName, type DeviceWritten } from '../transfer
 import { planOf, runSteps, type PlanStep, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import type { DeviceTarget } from './argument.js'
-import { confirmTarget, type Confirmation } from './confirmation.js'
+import { confirmTarget, type Confirmation, type ConfirmationFacts } from './confirmation.js'
 import { contentChanges, FittedDisk, type FittingOptions, type DeviceContent } from './content.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { forgetPartitions, TargetFinish, type FinishingStepName, type Reread } from './finishing.js'
@@ -154,7 +154,10 @@ class TargetWrite {
       ...finish.steps,
     ]
     if (!dryRun) {
-      if (!this.#confirmed) await confirmTarget(target, this.#options, origin)
+      if (!this.#confirmed) {
+        const known = [...notes, ...content.notes]
+        await confirmTarget(this.#confirmation(target, passed, known, origin), this.#options)
+      }
       this.#confirmed = true
       await runSteps(steps)
     }
@@ -176,6 +179,22 @@ class TargetWrite {
       dryRun,
       notes: [...notes, ...content.notes, ...finish.notes],
       seconds: (milliseconds() - this.#started) / 1000,
+    }
+  }
+
+  #confirmation(
+    target: TargetDescription,
+    passed: readonly GuardPass[],
+    known: readonly Note[],
+    origin: string | undefined,
+  ): ConfirmationFacts {
+    const { name, isPartition, source, described, notes = [] } = this.#reading
+    return {
+      source: { kind: isPartition ? 'partition' : 'disk', name, size: source.capacity, device: described },
+      target,
+      origin,
+      overridden: passed.filter(({ overridden }) => overridden).map(({ message }) => message),
+      notes: [...notes, ...known],
     }
   }
 

@@ -17,17 +17,8 @@ export function movedNotes(
   volume: BlockSource,
   { start, sectorSize, number }: { readonly start: number; readonly sectorSize: number; readonly number: number },
 ): Note[] {
-  const notes: Note[] = []
-  for (const { type, title, facts } of identifyFilesystems(volume)) {
-    const counted = facts.find(({ name }) => name === 'sectorSize')?.value
-    if (typeof counted === 'number' && counted < sectorSize) {
-      notes.push({
-        code: 'W_FS_SECTOR_SIZE',
-        message:
-          `the ${title} in partition ${number} counts in sectors of ${counted} bytes: systems do not ` +
-          `mount it on a disk with sectors of ${sectorSize}`,
-      })
-    }
+  const notes = sectorNotes(volume, { sectorSize, number })
+  for (const { type, title } of identifyFilesystems(volume)) {
     if (type !== 'ntfs' && type !== 'vfat') continue
     const boot = new Uint8Array(512)
     volume.read(0, boot)
@@ -42,6 +33,32 @@ export function movedNotes(
     }
   }
   return notes
+}
+
+/**
+ * What systems do not mount on a disk with larger sectors than it counts in.
+ * @param number of its partition; left out: it takes the whole disk.
+ */
+export function sectorNotes(
+  volume: BlockSource,
+  { sectorSize, number }: { readonly sectorSize: number; readonly number?: number },
+): Note[] {
+  return identifyFilesystems(volume).flatMap(({ kind, type, title, facts, blockSize }) => {
+    const recorded = facts.find(({ name }) => name === 'sectorSize')?.value
+    const isExt = /^ext[234]$/.test(type)
+    const counted = isExt ? blockSize : recorded
+    // What is opened before it is mounted (LUKS) counts as it likes.
+    if (kind === 'container' || typeof counted !== 'number' || counted >= sectorSize) return []
+    return [
+      {
+        code: 'W_FS_SECTOR_SIZE',
+        message:
+          `the ${title}${number === undefined ? '' : ` in partition ${number}`} counts in ` +
+          `${isExt ? 'blocks' : 'sectors'} of ${counted} bytes: systems do not mount it on a disk with sectors of ` +
+          `${sectorSize}`,
+      },
+    ]
+  })
 }
 
 /** How much of a partition its content leaves over. Bytes. */
