@@ -3,7 +3,7 @@ import type { BlockSource, Note } from '../block/types.js'
 import { corrupt, refused, usage } from '../errors.js'
 import { entriesSectors } from './gpt.js'
 import { gptEntries, gptWrites, usualEntryCount, usualEntrySize } from './gpt-write.js'
-import { protectiveMbr } from './mbr.js'
+import { lostPartitions, protectiveMbr } from './mbr.js'
 import { mbrWrites, type NewMbrPartition } from './mbr-write.js'
 import { gptTypeFor, mbrTypeFor } from './type-names.js'
 import type { Partition, PartitionTable, TableWrite } from './types.js'
@@ -52,7 +52,7 @@ export function convertTable(
   const { scheme = table.scheme, sectorSize = table.sectorSize } = options
   if (scheme === table.scheme && sectorSize === table.sectorSize)
     throw usage('E_SAME_TABLE', `the table is ${scheme.toUpperCase()} in sectors of ${sectorSize} bytes already`)
-  const error = table.issues.find(({ severity }) => severity === 'error')
+  const error = table.issues.find(({ severity }) => severity === 'error') ?? lostPartitions(table.issues)
   if (error !== undefined)
     throw corrupt('E_TABLE_DAMAGED', `the table is damaged, and converting it would lose more: ${error.message}`, {
       hint: mendingHint(table),

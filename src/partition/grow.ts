@@ -2,6 +2,7 @@ import { roundDown } from '../binary/integers.js'
 import type { BlockSource } from '../block/types.js'
 import { gptEntry, readGpt } from './gpt.js'
 import { gptWrites, layoutOf, usableSectors } from './gpt-write.js'
+import { lostPartitions } from './mbr.js'
 import { mbrWrites } from './mbr-write.js'
 import type { Partition, PartitionTable, TableWrite } from './types.js'
 
@@ -74,10 +75,12 @@ function growGpt(
 
 function growMbr(
   source: BlockSource,
-  { sectorSize, partitions, diskId, capacity }: PartitionTable,
+  { sectorSize, partitions, diskId, capacity, issues }: PartitionTable,
   last: Partition,
 ): ReturnType<typeof planGrowth> {
   const { number, start, length } = last
+  const lost = lostPartitions(issues)
+  if (lost !== undefined) return { why: `logical partitions would be lost: ${lost.message}` }
   const container = partitions.find(
     ({ role, start: from, length: bytes }) => role === 'extended' && start >= from && start < from + bytes,
   )

@@ -211,6 +211,14 @@ function* logicalPartitions(chain: Chain): Generator<Partition> {
   }
 }
 
+/**
+ * What shows that there are, or were, logical partitions besides those that are listed: a chain that was written anew
+ * would lose them.
+ */
+export function lostPartitions(issues: readonly TableIssue[]): TableIssue | undefined {
+  return issues.find(({ code }) => code === 'W_EBR_RANGE' || code === 'W_EBR_SIGNATURE')
+}
+
 /** The entries that are used of the record at a byte of the disk; undefined where there is none. */
 function recordEntries(
   { source, issues, records }: Chain,

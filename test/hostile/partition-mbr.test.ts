@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import { isImageError } from '../../src/errors.js'
-import { openPartition, planMend } from '../../src/partition/index.js'
+import { convertTable, openPartition, planGrowth, planMend } from '../../src/partition/index.js'
 import { Random } from '../fuzz/random.js'
 import { openWith } from '../support/drivers.js'
 import { bootRecord, capacity, mbrDisk, summary, tableOf } from '../support/table-bytes.js'
@@ -195,6 +195,29 @@ function withBytes(sector: Uint8Array, at: number, ...bytes: number[]): Uint8Arr
 test('malformed MBRs: reported, listed where they can be, never followed for ever', () => {
   for (const [name, store, expected] of cases) assert.deepEqual(summary(store), expected, name)
   assert.equal(tableOf(mbrDisk({ 0: bootRecord([0x83, 2048, 100]) })).diskId, '00000000')
+})
+
+test('a table of which a logical partition is not listed is not written anew: it would be lost for good', () => {
+  const whole: Readonly<Record<number, Uint8Array>> = {
+    0: bootRecord([5, 2048, 9000]),
+    2048: bootRecord([0x83, 8, 8], [5, 100, 50]),
+    2148: bootRecord([0x83, 8, 8]),
+  }
+  let id = 0
+  const newId = (): string => `00000000-0000-4000-8000-${String(id++).padStart(12, '0')}`
+  for (const [disk, loses] of [
+    [mbrDisk(whole), false],
+    [mbrDisk({ ...whole, 2148: bootRecord([0x83, 8, 8]).fill(0, 510) }), true],
+    [mbrDisk({ ...whole, 2148: bootRecord([0x83, 8, 20000]) }), true],
+    [mbrDisk({ ...whole, 2048: bootRecord([0x83, 8, 8], [5, 10000, 50]) }), true],
+  ] as const) {
+    const source = openWith('raw', disk)
+    const growth = planGrowth(source, tableOf(disk))
+    assert.equal('why' in growth && /logical partitions would be lost/.test(growth.why), loses)
+    const convert = (): unknown => convertTable(source, tableOf(disk), { newId, scheme: 'gpt' })
+    if (loses) assert.throws(convert, { code: 'E_TABLE_DAMAGED' })
+    else assert.doesNotThrow(convert)
+  }
 })
 
 test('a chain of 10,000 extended boot records is cut, and reported', () => {
