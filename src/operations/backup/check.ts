@@ -82,9 +82,10 @@ async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<Ch
   checking.records(damaged)
   await checking.structures(links)
   const whole = points.filter(({ problem }) => problem === undefined)
-  const parts = whole.map((point) => ({ point, pieces: piecesOf(point, links) }))
+  const parentOf = ({ parent }: LinkedPoint) => whole.find(({ path }) => path === parent)
+  const parts = whole.map((point) => ({ point, pieces: piecesOf(point, links, parentOf(point)) }))
   for (const { point, pieces } of parts) {
-    const parent = whole.find(({ path }) => path === point.parent)
+    const parent = parentOf(point)
     // What a parent that is damaged was is not known; one that is no point has no digests, and counts as the child's.
     const isKnown = parent !== undefined || !links.some(({ path, isPoint }) => isPoint && path === point.parent)
     if (pieces !== undefined && isKnown) checking.absent(point, pieces, parent)
@@ -121,12 +122,19 @@ const isBefore = ({ point, offset }: Piece, cursor: Cursor): boolean =>
   point.time < cursor.point || (point.time === cursor.point && offset < cursor.offset)
 
 /**
- * The blocks of a point that its own image has something of: the others are its parent's, and checked there. Undefined
- * where there are no digests of them.
+ * The blocks of a point that its own image has something of: the others are its parent's, and checked there; but where
+ * the parent's digests are of blocks of another length, which are compared with none. Undefined where there are no
+ * digests of them.
  */
-function piecesOf(point: LinkedPoint & Point, links: readonly LinkedPoint[]): Piece[] | undefined {
+function piecesOf(
+  point: LinkedPoint & Point,
+  links: readonly LinkedPoint[],
+  parent: Point | undefined,
+): Piece[] | undefined {
   using known = blocksOf(point)
   if (known === undefined) return undefined
+  using then = parent === undefined ? undefined : blocksOf(parent)
+  const isUnlike = then !== undefined && then.blockLength !== known.blockLength
   using opened = openFile(point.path)
   const { blockLength, diskSize } = known
   const { image } = opened.top
@@ -136,7 +144,7 @@ function piecesOf(point: LinkedPoint & Point, links: readonly LinkedPoint[]): Pi
   const pieces: Piece[] = []
   for (let offset = 0; offset < diskSize;) {
     const { kind, length } = source.extentAt(offset, diskSize - offset)
-    const isOwn = kind === 'data' || kind === 'packed' || (kind === 'zero' && below !== undefined)
+    const isOwn = isUnlike || kind === 'data' || kind === 'packed' || (kind === 'zero' && below !== undefined)
     if (!isOwn) {
       offset += length
       continue

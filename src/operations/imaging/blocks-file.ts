@@ -37,8 +37,8 @@ const digestsAt = 4096
 /** Digests, and tags, that are read or written at once: digests of 512 MiB of the disk. */
 const pageLength = 65536
 
-/** Bytes of a disk that one digest is of, in the files that are made now. */
-export const digestedLength = 262144
+/** Bytes of a disk that one digest is of, in the files that continue no other. */
+const digestedLength = 262144
 
 /** `disk.vhdx` → `disk.vhdx.blocks`. */
 export function blocksPath(imagePath: string): string {
@@ -161,7 +161,7 @@ const tagsAt = (diskSize: number, length: number): number => digestsAt + Math.ce
 
 /** Writes the digests of a disk's blocks while they go by; the file appears whole, or not at all. */
 export class BlocksWriter implements PartDigests, Disposable {
-  readonly length = digestedLength
+  readonly length: number
   readonly known?: (offset: number, count: number) => Uint8Array
   readonly tags: PartTags
   readonly #path: string
@@ -174,14 +174,15 @@ export class BlocksWriter implements PartDigests, Disposable {
 
   /**
    * @param imagePath the image that the file is to lie beside. @param diskSize bytes. @param known the digests that the
-   * blocks had. @throws ImageError target E_WRITE
+   * blocks had; the new ones are of blocks of the same length. @throws ImageError target E_WRITE
    */
   constructor(imagePath: string, diskSize: number, known?: KnownBlocks) {
+    // Digests of blocks of another length would be those of other places.
+    this.length = known?.blockLength ?? digestedLength
     if (known !== undefined) this.known = (offset, count) => known.digests(offset, count, diskSize)
-    const hasTags = known?.tagKey !== undefined && known.blockLength === this.length
     this.tags = {
-      key: (hasTags ? known.tagKey : undefined) ?? randomBytes(tagKeyLength),
-      known: hasTags ? (offset, count) => known.tags(offset, count, diskSize) : undefined,
+      key: known?.tagKey ?? randomBytes(tagKeyLength),
+      known: known?.tagKey === undefined ? undefined : (offset, count) => known.tags(offset, count, diskSize),
     }
     this.#path = blocksPath(imagePath)
     this.#partial = inFolder(folderPart(this.#path), partialName(lastPart(this.#path)))

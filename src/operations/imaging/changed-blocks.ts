@@ -5,7 +5,7 @@ import type { BlockSource } from '../../block/types.js'
 import { blockLength, partDigests } from '../../engine/tree-hash.js'
 import { printable, refused } from '../../errors.js'
 import type { DigestPart } from '../transfer/disk-digests.js'
-import { blocksPath, digestedLength, type KnownBlocks } from './blocks-file.js'
+import { blocksPath, type KnownBlocks } from './blocks-file.js'
 import type { GuardAnswer } from './guards.js'
 import type { SinceImage } from './since.js'
 
@@ -44,7 +44,7 @@ export function changedBlocks(question: Question): ChangedBlocks {
   const { bitmap, disk, allowUnproven } = question
   const { path: since, record, known, base } = question.since
   const name = `the bitmap ${printable(bitmap)}`
-  if (known === undefined || known.blockLength !== digestedLength)
+  if (known === undefined)
     throw unproven(`what ${name} does not list is compared with ${printable(blocksPath(since))}, which cannot be used`)
   if (record.usedOnly || record.parts !== undefined)
     throw unproven(
@@ -135,14 +135,15 @@ function* runsOf(map: RunMap, capacity: number): Generator<Run> {
  */
 function assertSame(name: string, runs: RunMap, question: Question, known: KnownBlocks): number {
   const { disk, since, partitions } = question
+  const { blockLength: length } = known
   // Where filesystems write whenever they are used.
   const places = [0, ...partitions.map(({ start }) => start)].filter((offset) => !runs.at(offset).inRun)
-  const sample = new Set([...places.map((offset) => roundDown(offset, digestedLength)), ...sampleOf(runs, disk, known)])
-  const block = new Uint8Array(digestedLength)
+  const sample = new Set([...places.map((offset) => roundDown(offset, length)), ...sampleOf(runs, disk, known)])
+  const block = new Uint8Array(length)
   for (const offset of [...sample].sort((one, other) => one - other)) {
-    const bytes = block.subarray(0, Math.min(digestedLength, disk.capacity - offset))
+    const bytes = block.subarray(0, Math.min(length, disk.capacity - offset))
     disk.read(offset, bytes)
-    if (Buffer.compare(partDigests(bytes, digestedLength), known.digests(offset, 1, disk.capacity)) === 0) continue
+    if (Buffer.compare(partDigests(bytes, length), known.digests(offset, 1, disk.capacity)) === 0) continue
     throw refused(
       'E_BITMAP_INCOMPLETE',
       `${name} does not list the block at offset ${offset}, which is not what it was in ${printable(since.path)}: ` +
@@ -158,18 +159,19 @@ function assertSame(name: string, runs: RunMap, question: Question, known: Known
 
 /** Blocks that are not listed, each as likely as the others of its kind. */
 function sampleOf(runs: RunMap, { capacity }: BlockSource, known: KnownBlocks): number[] {
-  const [data, zeros] = [new Reservoir(sampledData), new Reservoir(sampledZeros)]
+  const { blockLength: length } = known
+  const [data, zeros] = [new Reservoir(sampledData, length), new Reservoir(sampledZeros, length)]
   for (let offset = 0; offset < Math.min(capacity, known.diskSize);) {
     const { inRun, end } = runs.at(offset)
     if (inRun) {
-      offset = roundUp(end, digestedLength)
+      offset = roundUp(end, length)
       continue
     }
     const run = known.runAt(offset)
     const stop = Math.min(run.end, end, capacity)
     const kind = run.zero ? zeros : data
-    kind.add(offset, Math.ceil((stop - offset) / digestedLength))
-    offset = roundUp(stop, digestedLength)
+    kind.add(offset, Math.ceil((stop - offset) / length))
+    offset = roundUp(stop, length)
   }
   return [...data.offsets, ...zeros.offsets]
 }
@@ -178,16 +180,19 @@ function sampleOf(runs: RunMap, { capacity }: BlockSource, known: KnownBlocks): 
 class Reservoir {
   readonly offsets: number[] = []
   readonly #size: number
+  readonly #length: number
   #seen = 0
 
-  constructor(size: number) {
+  /** @param length bytes of a block. */
+  constructor(size: number, length: number) {
     this.#size = size
+    this.#length = length
   }
 
   add(offset: number, count: number): void {
     for (let index = 0; index < count; index++) {
       const place = this.#seen++ < this.#size ? this.offsets.length : Math.floor(Math.random() * this.#seen)
-      if (place < this.#size) this.offsets[place] = offset + index * digestedLength
+      if (place < this.#size) this.offsets[place] = offset + index * this.#length
     }
   }
 }

@@ -49,7 +49,7 @@ export interface ReadingOptions extends HeldSourceOptions {
 /** What is imaged into a file of this computer. */
 export interface ImageRunOptions extends ReadingOptions {
   /** What it is a child of: only what differs from it is stored. */
-  readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files'>
+  readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files' | 'assertUnchanged'>
   /** Whether only what a bitmap lists is read: `disk` is as `since` elsewhere. */
   readonly byBitmap: boolean
   readonly target: string
@@ -239,6 +239,8 @@ export class ImageRun implements Disposable {
 
   async #name(): Promise<void> {
     stopIfAborted(this.#options.signal)
+    // A child of what is no more would be another disk.
+    this.#options.since?.assertUnchanged()
     this.#writeMap()
     this.#file = await this.#image.commit()
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })

@@ -42,6 +42,8 @@ export interface SinceImage extends Disposable {
   /** For the record of the new image. */
   readonly recorded: NonNullable<ImageRecord['parent']>
   readonly notes: readonly Note[]
+  /** Before the new image gets its name. @throws ImageError corrupt E_SOURCE_CHANGED where it is not what it was. */
+  assertUnchanged(): void
 }
 
 /**
@@ -82,6 +84,9 @@ export function openSince(
       identity,
       recorded: { name: lastPart(file), digest, compared: known === undefined ? 'content' : 'digests' },
       notes: [...parent.notes, ...(typeof blocks === 'string' ? [comparedByReading(file, blocks)] : [])],
+      assertUnchanged: () => {
+        opened.assertUnchanged()
+      },
       [Symbol.dispose]: () => {
         known?.[Symbol.dispose]()
         opened[Symbol.dispose]()
