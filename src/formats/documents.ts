@@ -16,6 +16,8 @@ interface Kind extends OtherFile {
 
 const kind = (name: string, ...marks: Kind['marks']): Kind => ({ name, marks })
 
+const cpio: OtherFile = { name: 'a cpio archive' }
+
 /** Every mark is of four bytes or more, but for JPEG and MP3, which have further bytes that must fit. */
 const kinds: readonly Kind[] = [
   kind('a PDF document', [0, '%PDF-']),
@@ -27,7 +29,8 @@ const kinds: readonly Kind[] = [
   kind('a program (ELF)', [0, '\x7fELF\x01\x01\x01'], [0, '\x7fELF\x02\x01\x01'], [0, '\x7fELF\x02\x02\x01']),
   kind('a Debian package, or another ar archive', [0, '!<arch>\n']),
   kind('an RPM package', [0, '\xed\xab\xee\xdb']),
-  kind('a cpio archive', [0, '070701'], [0, '070702'], [0, '070707']),
+  { ...cpio, marks: ['070701', '070702', '070707'].map((text) => [0, text]) },
+  kind('a xar archive, such as a package of macOS', [0, 'xar!\0\x1c\0\x01']),
   kind('a cabinet archive (Windows)', [0, 'MSCF\0\0\0\0']),
   kind('an SQLite database', [0, 'SQLite format 3\0']),
   kind('a Microsoft Office document or an installer (MSI)', [0, '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1']),
@@ -66,7 +69,8 @@ export function otherFile(head: Uint8Array): OtherFile | undefined {
   if (found !== undefined) return found
   if (/^(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|\?xml)[\s>]/i.test(start)) return page
   if (/^(?:\.encoding|config\.version|#!\/usr\/bin\/vmware)\b/.test(start)) return machine
-  return isProgram(bytes) ? program : undefined
+  if (isProgram(bytes)) return program
+  return isBinaryCpio(bytes) ? cpio : undefined
 }
 
 /** `MZ` alone may begin boot code: the header of the program that it points to decides. */
@@ -74,4 +78,18 @@ function isProgram(bytes: Buffer): boolean {
   if (bytes.length < 64 || bytes.toString('latin1', 0, 2) !== 'MZ') return false
   const header = bytes.readUInt32LE(60)
   return header <= bytes.length - 4 && bytes.toString('latin1', header, header + 4) === 'PE\0\0'
+}
+
+/**
+ * What `cpio -o` writes where no format is asked for. Its mark has two bytes only, so what is behind it decides: the
+ * kind of the first file, and its name, which ends with the one NUL in it.
+ */
+function isBinaryCpio(bytes: Buffer): boolean {
+  if (bytes.length < 28) return false
+  const isLittle = bytes.readUInt16LE(0) === 0o070707
+  if (!isLittle && bytes.readUInt16BE(0) !== 0o070707) return false
+  const word = (place: number): number => (isLittle ? bytes.readUInt16LE(place) : bytes.readUInt16BE(place))
+  const type = word(6) >> 12
+  const end = 26 + word(20) - 1
+  return [1, 2, 4, 6, 8, 10, 12].includes(type) && end > 26 && end < 4096 && bytes.indexOf(0, 26) === end
 }

@@ -1,8 +1,14 @@
 /** What to do about formats that are known and not read: by the beginning of what they are called. */
 const advice: readonly (readonly [start: string, advice: string])[] = [
   ['a 7z archive', 'Unpack it first: 7z x FILE'],
+  ['a piece of a split zip archive', 'Join the pieces first: zip -s 0 NAME.zip --out WHOLE.zip'],
   ['a rar archive', 'Unpack it first: 7z x FILE'],
   ['a WIM archive', 'It holds files, not a disk: wimlib-imagex apply FILE 1 FOLDER'],
+  ['a CD image of whole sectors', 'Take the data out of its sectors first: bchunk FILE.bin FILE.cue NAME'],
+  ['the description of a CD image', 'The data is in the .mdf file beside it.'],
+  ['the saved state of a machine', 'It holds the memory of a machine, not a disk: name the disk of that machine.'],
+  ['data encrypted by OpenSSL', 'Decrypt it first: openssl enc -d, with the cipher that it was made with.'],
+  ['an encrypted archive (Apple)', 'Decrypt it first: aea decrypt'],
   ['a Ghost image', 'Its layout is not published: restore it to a virtual disk with Ghost (ghost32.exe).'],
   [
     'an Acronis backup',

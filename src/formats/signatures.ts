@@ -56,6 +56,24 @@ const foreign: readonly Signature[] = [
   at('an ISZ image (UltraISO)', 0, 'IsZ!'),
   { name: 'a UIF image (MagicISO)', matches: (_head, tail) => holds(tail, -64, 'bbis') },
   { name: 'an NRG image (Nero)', matches: (_head, tail) => holds(tail, -12, 'NER5') || holds(tail, -8, 'NERO') },
+  { name: 'a CD image of whole sectors (BIN/CUE)', matches: isWholeSectors },
+  at('the description of a CD image (Alcohol 120%, .mds)', 0, 'MEDIA DESCRIPTOR'),
+  at(
+    'a floppy image of an emulator',
+    0,
+    'HXCPICFE',
+    'HXCHFEV3',
+    'WOZ1\xff\n\r\n',
+    'WOZ2\xff\n\r\n',
+    'MV - CPC',
+    'EXTENDED CPC DSK',
+  ),
+  { name: 'a floppy image of an emulator', matches: (head) => /^IMD \d\.\d\d/.test(text(head.subarray(0, 16))) },
+  {
+    name: 'a 2IMG image (Apple II)',
+    matches: (head) => holds(head, 0, '2IMG') && (head[8] ?? 0) >= 52 && head[9] === 0,
+  },
+  at('a disk image of T98', 0, 'T98HDDIMAGE.R'),
   at('an XVD image (Xbox)', 512, 'msft-xvd'),
   at('an Android update payload', 0, 'CrAU\0\0\0\0'),
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
@@ -70,6 +88,16 @@ const foreign: readonly Signature[] = [
   },
   at('an Acronis backup (.tib)', 0, '\xce\x24\xb9\xa2\x20\0\0\0'),
   { name: 'a Veeam backup', matches: isVeeam },
+  at(
+    'the saved state of a machine',
+    0,
+    'QEVM\0\0\0\x03',
+    'LibvirtQemudSave',
+    'LibvirtQemudPart',
+    '\x7fVirtualBox SavedState',
+  ),
+  at('data encrypted by OpenSSL', 0, 'Salted__'),
+  at('an encrypted archive (Apple)', 0, 'AEA1\0\0\0', 'AEA1\x01\0\0'),
   at('a partimage image', 0, 'PaRtImAgE-VoLuMe'),
   at('an fsarchiver archive', 0, 'FsArChV0', 'FsA0'),
   {
@@ -93,6 +121,7 @@ const foreign: readonly Signature[] = [
   at('lzip compressed data', 0, 'LZIP\x01'),
   { name: 'LZMA compressed data', matches: isLzma },
   at('a zip archive', 0, 'PK\x03\x04', 'PK\x05\x06'),
+  at('a piece of a split zip archive', 0, 'PK\x07\x08PK\x03\x04'),
   at('a 7z archive', 0, '7z\xbc\xaf\x27\x1c'),
   at('a rar archive', 0, 'Rar!\x1a\x07'),
 ]
@@ -153,6 +182,12 @@ function isDiskCopy(head: Uint8Array, _tail: Uint8Array, size: number): boolean 
   const data = word(head, 64, false) ?? 0
   const tags = word(head, 68, false) ?? 0
   return (head[0] ?? 64) < 64 && head[82] === 1 && head[83] === 0 && data > 0 && 84 + data + tags === size
+}
+
+/** Each sector of a CD that was copied with all that is around its data begins with the same twelve bytes. */
+function isWholeSectors(head: Uint8Array, _tail: Uint8Array, size: number): boolean {
+  const mark = `\0${'\xff'.repeat(10)}\0`
+  return holds(head, 0, mark) && (size <= 2448 || holds(head, 2352, mark) || holds(head, 2448, mark))
 }
 
 /** A tar header with a right checksum: the word "ustar" alone may stand in any text. */

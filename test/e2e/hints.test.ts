@@ -133,6 +133,12 @@ const cases: readonly Case[] = [
     says: /--from-option [\w-]+=\w+/,
   },
   {
+    code: 'E_PART_ORDER',
+    make: (f) => (raw(f, 'd.001'), raw(f, 'd.002'), undefined),
+    command: ['info', 'd.002'],
+    says: /--from-option [\w-]+=\w+/,
+  },
+  {
     code: 'E_PARENT_MISSING',
     make: (f) => strayChild(f, 'qcow2'),
     command: ['hash', 'child.qcow2'],

@@ -29,7 +29,10 @@ export const referenceAdvice: Readonly<Record<CodesOf<'reference'>, Advice>> = {
     'Unpack the archive, and convert the disk by itself if it is whole.',
   ],
   E_PART_MISSING: ['The disk lies in several files, and one is not there.', 'Put all of them into one folder.'],
-  E_PART_ORDER: ['The files of the set are not in the order that their names say.', 'Give them their own names.'],
+  E_PART_ORDER: [
+    'The file is a later part of a set, or the files are not in the order that their names say.',
+    'Open the first part. Give each file its own name.',
+  ],
   E_PART_OTHER_SET: ['The files belong to different sets.', 'Put the file of this set in its place.'],
   E_REFERENCE_CHANGED: ['Another program exchanged the file meanwhile.', 'Stop it, and try again.'],
   E_REFERENCE_LOOP: ['A file cannot be a part of itself.', 'The image is damaged, or made to deceive: do not use it.'],

@@ -27,7 +27,7 @@ export const raw: FormatDriver = {
       name: 'parts',
       type: 'boolean',
       default: true,
-      summary: 'join the numbered parts (.001 .002 …) that lie beside the first one',
+      summary: 'join the parts (.001 .002 …, .aa .ab …) that lie beside the first one',
     },
   ],
   // Anything can be raw: it is the answer when nothing else is recognised, never a find.

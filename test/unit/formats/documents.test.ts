@@ -16,6 +16,10 @@ test('files of other kinds by their first bytes', () => {
     ['!<arch>\ndebian-binary', /Debian/],
     ['\xed\xab\xee\xdb\x03', /RPM/],
     ['070701', /cpio/],
+    ['xar!\0\x1c\0\x01', /xar/],
+    // As cpio -o writes it: mark, device, inode, kind, …, length of the name.
+    [`\xc7\x71\x01\xfe\x02\0\xa4\x81${'\0'.repeat(12)}\x05\0\x0a\0\0\0disk\0\0`, /cpio/],
+    [`\x71\xc7\xfe\x01\0\x02\x81\xa4${'\0'.repeat(12)}\0\x05\0\x0a\0\0disk\0\0`, /cpio/],
     ['MSCF\0\0\0\0', /cabinet/],
     ['SQLite format 3\0', /SQLite/],
     ['\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', /Office/],
@@ -44,6 +48,9 @@ test('what a disk may begin with is none of them', () => {
     '\xeb\x58\x90-FVE-FS-',
     'LUKS\xba\xbe\0\x02',
     '\xff\xd8\xff\0',
+    // The mark of cpio alone: no name ends where it should.
+    `\xc7\x71\x01\xfe\x02\0\xa4\x81${'\0'.repeat(12)}\x06\0\x0a\0\0\0disk\0\0`,
+    '\xc7\x71\0\0',
     'hsqs',
     '\0\0\0\0',
     '',

@@ -35,6 +35,12 @@ test('backups of other programs are named, with what to do instead', (t) => {
     ['f.bin', filled('FsArChV0'), /fsarchiver/, /fsarchiver restfs/],
     ['g.bin', filled('PaRtImAgE-VoLuMe'), /partimage/, /partimage/],
     ['h.bin', filled('ADSEGMENTEDFILE'), /AD1/, /FTK Imager/],
+    ['j.bin', filled(`\0${'\xff'.repeat(10)}\0`.padEnd(2352, 'x') + `\0${'\xff'.repeat(10)}\0`), /CD image/, /bchunk/],
+    ['k.bin', filled('QEVM\0\0\0\x03'), /saved state/, /not a disk/],
+    ['l.bin', filled('PK\x07\x08PK\x03\x04'), /split zip/, /zip -s 0/],
+    ['m.bin', filled('Salted__'), /OpenSSL/, /openssl enc -d/],
+    ['n.bin', filled('AEA1\x01\0\0'), /encrypted archive/, /aea decrypt/],
+    ['o.bin', filled('MEDIA DESCRIPTOR\x01'), /description of a CD/, /\.mdf/],
     ['i.bin', filled('LEF2\r\n\x81\0'), /logical evidence/, /EnCase/],
     ...(
       [

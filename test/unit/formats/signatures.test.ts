@@ -32,6 +32,14 @@ function diskCopy(): Uint8Array {
   return bytes
 }
 
+/** A CD with all that is around its data: each sector begins with twelve bytes that are always the same. */
+function cdSectors(length: number, count: number): Uint8Array {
+  const bytes = Buffer.alloc(length * count, 7)
+  for (let start = 0; start < bytes.length; start += length)
+    bytes.set([0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0], start)
+  return bytes
+}
+
 test('formats that are not built are known by name', () => {
   const cases: [RegExp, Uint8Array][] = [
     [/encrypted DMG/, file([[0, 'encrcdsa']])],
@@ -55,6 +63,21 @@ test('formats that are not built are known by name', () => {
     [/CHD/, file([[0, 'MComprHD']])],
     [/CISO/, file([[0, 'CISO\0']])],
     [/DAA/, file([[0, 'DAA\0\0\0']])],
+    [/CD image of whole/, cdSectors(2352, 40)],
+    [/CD image of whole/, cdSectors(2448, 40)],
+    [/CD image of whole/, cdSectors(2352, 1)],
+    [/Alcohol/, file([[0, 'MEDIA DESCRIPTOR\x01\x03']])],
+    [/floppy/, file([[0, 'HXCPICFE\0']])],
+    [/floppy/, file([[0, 'WOZ2\xff\n\r\n']])],
+    [/floppy/, file([[0, 'IMD 1.18: 01/02/2003']])],
+    [/2IMG/, file([[0, '2IMGXGS!\x40\0\x01\0']])],
+    [/T98/, file([[0, 'T98HDDIMAGE.R0\0']])],
+    [/saved state/, file([[0, 'QEVM\0\0\0\x03']])],
+    [/saved state/, file([[0, 'LibvirtQemudSave\x02']])],
+    [/saved state/, file([[0, '\x7fVirtualBox SavedState V2.0\n']])],
+    [/OpenSSL/, file([[0, 'Salted__abcdefgh']])],
+    [/encrypted archive/, file([[0, 'AEA1\x01\0\0']])],
+    [/split zip/, file([[0, 'PK\x07\x08PK\x03\x04']])],
     [/ISZ/, file([[0, 'IsZ!']])],
     [/UIF/, file([[-64, 'bbis']])],
     [/NRG/, file([[-12, 'NER5']])],
