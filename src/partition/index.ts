@@ -1,7 +1,7 @@
 /** Partition tables: read, judged, and written. */
 export { readPartitionTable } from './read.js'
 export { convertTable, type TableConversion, type TableConversionOptions } from './convert.js'
-export { planMend, type IdChange, type Mend, type MendPlan } from './mend.js'
+export { planMend, planMendFor, type IdChange, type Mend, type MendPlan } from './mend.js'
 export { lastPartition, planGrowth, type PartitionGrowth } from './grow.js'
 export { mbrWrites, type MbrLayout, type NewMbrPartition } from './mbr-write.js'
 export { wrapPartition, wrappedCapacity, wrapStart, type TableWrapping } from './wrap.js'

@@ -97,6 +97,22 @@ export function planMend(source: BlockSource, options: MendOptions = {}): MendPl
   }
 }
 
+/**
+ * What puts a disk's table right for another capacity. Where its backup alone is whole, it lies at the end that the disk
+ * has now, and not at the new one: the primary is rebuilt from there first.
+ * @throws ImageError as `planMend` does.
+ */
+export function planMendFor(source: BlockSource, capacity: number, options: MendOptions = {}): MendPlan {
+  const damaged = readPartitionTable(source).issues.some(({ code }) => code === 'W_GPT_PRIMARY_BAD')
+  const rebuilt = damaged && capacity !== source.capacity ? planMend(source) : undefined
+  const before = (rebuilt?.writes ?? [])
+    .map((group) => group.filter(({ position, bytes }) => position + bytes.length <= capacity))
+    .filter((group) => group.length > 0)
+  const plan = planMend(patchedSource(source, before.flat(), { capacity, sectorSize: source.sectorSize }), options)
+  const own = rebuilt?.mends.filter(({ code }) => !plan.mends.some((mend) => mend.code === code)) ?? []
+  return { ...plan, mends: [...own, ...plan.mends], writes: [...before, ...plan.writes] }
+}
+
 interface Mended {
   readonly wanted: readonly (readonly TableWrite[])[]
   readonly ids: readonly IdChange[]

@@ -46,7 +46,7 @@ const libvirtXml =
   "<domain type='kvm'><name>{name}</name><memory unit='GiB'>4</memory><vcpu>2</vcpu>" +
   "<os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features><devices>" +
   "<disk type='file' device='disk'><driver name='qemu' type='{format}' discard='unmap'/>" +
-  "<source file='{path}'/><target dev='vda' bus='virtio'/></disk>" +
+  "<source file='{path}'/><target dev='vda' bus='virtio'/>{libvirtSectors}</disk>" +
   "<interface type='network'><source network='default'/><model type='virtio'/></interface>" +
   "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" +
   "<serial type='pty'/><console type='pty'/></devices></domain>"
@@ -231,7 +231,7 @@ export const hypervisors: readonly Platform[] = [
     agents: [qemuAgent],
     windows: kvmWindows,
     rules: [],
-    next: ['qemu-system-x86_64 -machine q35,accel=kvm -m 4G -drive file={file},if=virtio,discard=unmap'],
+    next: ['qemu-system-x86_64 -machine q35,accel=kvm -m 4G -drive file={file},if=virtio,discard=unmap{qemuSectors}'],
   },
   {
     id: 'libvirt',

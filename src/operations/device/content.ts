@@ -4,7 +4,7 @@ import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused } from '../../errors.js'
 import {
-  planMend,
+  planMendFor,
   readGpt,
   readPartitionTable,
   type IdChange,
@@ -142,7 +142,7 @@ export class FittedDisk {
     const keeps = this.#table.scheme !== 'gpt' || (size === source.capacity && grow !== true)
     if (partition !== undefined || (newId === undefined && keeps)) return untouched
     try {
-      const { writes, mends, ids } = planMend(this.#laid([]), newId === undefined ? {} : { newId })
+      const { writes, mends, ids } = planMendFor(source, size, newId === undefined ? {} : { newId })
       return { writes: [...this.#staleBackup(), ...writes.flat()], mends, ids }
     } catch (error) {
       // A table that cannot be mended is written as it is, like everything else; what was asked for must be possible.

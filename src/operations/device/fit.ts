@@ -1,8 +1,7 @@
-import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
-import { planMend, readPartitionTable } from '../../partition/index.js'
+import { planMendFor, readPartitionTable } from '../../partition/index.js'
 
 /** Whether what is used of a disk ends before a smaller capacity does. */
 export type Fitting =
@@ -53,7 +52,7 @@ export function judgeFit(source: BlockSource, capacity: number): Fitting {
   if (past !== undefined) return no(`partition ${past.number} ends at byte ${past.start + past.length}`)
   if (scheme === 'mbr') return { fits: true }
   try {
-    planMend(patchedSource(source, [], { capacity, sectorSize: source.sectorSize }))
+    planMendFor(source, capacity)
     return { fits: true }
   } catch (error) {
     if (!isImageError(error)) throw error

@@ -67,7 +67,7 @@ function checkSize(path: string, opened: OpenedImage, platform: Platform, report
     })
   try {
     const { sectorSize } = opened
-    const { notes } = fitDisk(opened, { platform, name: shellWord(path), sectorSize, given: (capacity) => capacity })
+    const { notes } = fitDisk(opened, { platform, name: path, sectorSize, given: (capacity) => capacity })
     for (const { code, message } of notes)
       if (code === 'W_PLATFORM_RULE')
         report.add({

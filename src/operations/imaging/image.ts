@@ -277,6 +277,7 @@ class Imaging {
     const { capacity, size, format } = target
     return platformResult(this.#choice, this.#address === undefined ? this.#target : undefined, format, {
       capacity,
+      sectorSize: target.sectorSize,
       size,
       next: this.#address?.target.next?.(this.#choice.platform.id),
       table: kept.mends ?? [],

@@ -2,8 +2,9 @@ import { roundUp } from '../../binary/integers.js'
 import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { refused } from '../../errors.js'
-import { planMend, readPartitionTable, type PartitionTable } from '../../partition/index.js'
+import { planMendFor, readPartitionTable, type PartitionTable } from '../../partition/index.js'
 import type { Platform, PlatformLimit } from '../../platforms/index.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** A disk as a platform takes it. */
 export interface PlatformDisk {
@@ -32,11 +33,14 @@ export interface FitRequest {
 export function fitDisk(source: BlockSource, request: FitRequest): PlatformDisk {
   const { platform, sectorSize, given } = request
   const rounded = roundUp(source.capacity, platform.multiple?.bytes ?? 512)
+  // A damaged primary is read from its backup, which is at the end that the source has.
+  const table = readPartitionTable(source)
+  // What a format cannot hold has another remedy than what the platform does not take.
+  limitNotes(table, rounded, platform)
   // A format may round once more; the platform's unit stays.
   const capacity = roundUp(given(rounded), platform.multiple?.bytes ?? 512)
   const shape = { capacity, sectorSize: source.sectorSize }
   const larger = capacity === source.capacity ? source : patchedSource(source, [], shape)
-  const table = readPartitionTable(larger)
   const notes: Note[] = []
   if (capacity !== source.capacity)
     notes.push({
@@ -44,9 +48,9 @@ export function fitDisk(source: BlockSource, request: FitRequest): PlatformDisk 
       message: `the disk of ${source.capacity} bytes gets ${capacity}, the rest is zero: ${sizeRule(platform)}`,
     })
   notes.push(...ruleNotes(table, capacity, request))
-  if (table.scheme !== 'gpt') return { disk: larger, mends: [], notes }
   refuseSectors(table, sectorSize, request)
-  const { writes, mends } = planMend(larger)
+  if (table.scheme !== 'gpt') return { disk: larger, mends: [], notes }
+  const { writes, mends } = planMendFor(source, capacity)
   if (writes.length === 0) return { disk: larger, mends: [], notes }
   const messages = mends.map(({ message }) => message)
   notes.push({
@@ -64,28 +68,23 @@ function sizeRule({ id, multiple }: Platform): string {
     : `${id} takes disks of a multiple of ${multiple.bytes} bytes`
 }
 
-/** A GPT in other sectors than the image has is not found. */
+/** Partitions that are counted in other sectors than the disk has there are not found. */
 function refuseSectors(table: PartitionTable, sectorSize: number, { platform, name }: FitRequest): void {
-  if (table.sectorSize === sectorSize) return
+  const { sectorSizes = [512] } = platform
+  const shown = sectorSizes.includes(sectorSize) ? sectorSize : 512
+  if ((table.scheme !== 'gpt' && table.scheme !== 'mbr') || table.sectorSize === shown) return
+  if (table.scheme === 'mbr' && table.partitions.length === 0) return
   throw refused(
     'E_PLATFORM_RULE',
-    `the GPT counts in sectors of ${table.sectorSize} bytes, and the image for ${platform.id} has sectors of ` +
-      `${sectorSize}: no system finds the partitions`,
-    { hint: `First: vdisk partition convert ${name} OTHER --sector-size ${sectorSize}` },
+    `the ${table.scheme.toUpperCase()} counts in sectors of ${table.sectorSize} bytes, and the disk has sectors of ` +
+      `${shown} on ${platform.id}: no system finds the partitions`,
+    { hint: `First: vdisk partition convert ${shellWord(name)} OTHER --sector-size ${shown}` },
   )
 }
 
 function ruleNotes(table: PartitionTable, capacity: number, request: FitRequest): Note[] {
   const { platform, sectorSize } = request
-  const notes: Note[] = []
-  for (const limit of platform.limits) {
-    if (limit.scheme !== undefined && limit.scheme !== table.scheme) continue
-    const broken = brokenLimit(platform, limit, capacity)
-    if (broken === undefined) continue
-    if (limit.certainty !== 'unconfirmed')
-      throw refused('E_PLATFORM_RULE', broken, { hint: remedy(limit, capacity), details: { capacity } })
-    notes.push({ code: 'W_PLATFORM_RULE', message: `${broken} (not confirmed: look it up before you upload)` })
-  }
+  const notes = limitNotes(table, capacity, platform)
   const { table: wanted } = platform
   const empty = table.scheme === 'none' || table.partitions.length === 0
   const fits = wanted === undefined || (wanted.schemes as readonly string[]).includes(table.scheme)
@@ -104,6 +103,20 @@ function ruleNotes(table: PartitionTable, capacity: number, request: FitRequest)
       message:
         `the image has sectors of ${sectorSize} bytes, and ${platform.id} knows disks of ` + sectorSizes.join(' or '),
     })
+  return notes
+}
+
+/** @throws ImageError refused E_PLATFORM_RULE: a limit that is documented. */
+function limitNotes({ scheme }: PartitionTable, capacity: number, platform: Platform): Note[] {
+  const notes: Note[] = []
+  for (const limit of platform.limits) {
+    if (limit.scheme !== undefined && limit.scheme !== scheme) continue
+    const broken = brokenLimit(platform, limit, capacity)
+    if (broken === undefined) continue
+    if (limit.certainty !== 'unconfirmed')
+      throw refused('E_PLATFORM_RULE', broken, { hint: remedy(limit, capacity), details: { capacity } })
+    notes.push({ code: 'W_PLATFORM_RULE', message: `${broken} (not confirmed: look it up before you upload)` })
+  }
   return notes
 }
 

@@ -390,6 +390,7 @@ class Conversion {
           ? undefined
           : platformResult(choice, this.#output.path, this.#format.driver.id, {
               capacity,
+              sectorSize: shape.sectorSize,
               size,
               next: this.#output.next?.(choice.platform.id),
               table: content.fitted?.mends ?? [],

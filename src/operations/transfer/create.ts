@@ -82,7 +82,12 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
     platform:
       choice === undefined
         ? undefined
-        : platformResult(choice, target, format.driver.id, { capacity: made.capacity, size: made.size, table: [] }),
+        : platformResult(choice, target, format.driver.id, {
+            capacity: made.capacity,
+            sectorSize: shape.sectorSize,
+            size: made.size,
+            table: [],
+          }),
     dryRun: options.dryRun === true,
     notes: [...(choice?.notes ?? []), ...disk.notes(made.capacity)],
   }

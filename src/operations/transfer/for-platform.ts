@@ -95,6 +95,7 @@ export function platformResult(
   format: string,
   made: {
     readonly capacity: number
+    readonly sectorSize: number
     readonly size: number | undefined
     readonly table: readonly string[]
     /** What follows where it was made, if not what follows a file. */
@@ -102,7 +103,7 @@ export function platformResult(
   },
 ): PlatformResult {
   const { id, title } = platform
-  const { capacity, size, table } = made
+  const { capacity, sectorSize, size, table } = made
   const next = made.next ?? (appliance ? (platform.appliance?.next ?? []) : platform.next)
-  return { id, title, table, next: nextSteps({ id, next }, { path, format, capacity, size }) }
+  return { id, title, table, next: nextSteps({ id, next }, { path, format, capacity, sectorSize, size }) }
 }
