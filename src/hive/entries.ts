@@ -1,5 +1,14 @@
 /** Flags and packed words of hives. The only place of the registry with bit operators. */
+import { marvin32 } from '../binary/marvin32.js'
 import { viewOf } from '../binary/integers.js'
+
+/** What entries of logs are hashed with: 0x82ef4d887a4e55c5, as a number. */
+const logSeed = [0x7a4e55c5, 0x82ef4d88] as const
+
+/** The hash of the head (its first 32 bytes) or the content of an entry in a log. */
+export function logHash(bytes: Uint8Array): bigint {
+  return marvin32(bytes, logSeed)
+}
 
 /** Whether the name of a key is stored in one byte a character. */
 export function isPlainKeyName(flags: number): boolean {

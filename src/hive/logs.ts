@@ -1,14 +1,11 @@
 import { viewOf } from '../binary/integers.js'
-import { marvin32 } from '../binary/marvin32.js'
 import type { StructValues } from '../binary/struct.js'
 import { asPrimary, readBase, type BaseBlock } from './base.js'
 import type { HiveBytes, PagedBytes } from './bytes.js'
 import { hiveUnsupported } from './damage.js'
-import { isDirty } from './entries.js'
+import { isDirty, logHash } from './entries.js'
 import { baseBlockLength, binHeader, fileTypes, logEntry } from './structs.js'
 
-/** What entries of logs are hashed with. */
-const logSeed = [0x884def82, 0xc5554e7a] as const
 /** Logs of Windows have some MiB. */
 const longestLog = 64 * 1048576
 /** What logs change is kept in memory, and one entry of them at a time. */
@@ -79,8 +76,8 @@ function* entriesOf({ base, file }: Log): Generator<Entry> {
     const head = logEntry.read(bytes)
     const content = bytes.subarray(logEntry.size)
     if (head.binsSize % 4096 !== 0 || !fits(head, content)) return
-    if (marvin32(content, logSeed) !== head.contentHash) return
-    if (marvin32(bytes.subarray(0, 32), logSeed) !== head.headHash) return
+    if (logHash(content) !== head.contentHash) return
+    if (logHash(bytes.subarray(0, 32)) !== head.headHash) return
     yield { head, content }
     wanted++
     at += size

@@ -1,5 +1,5 @@
 /** Registry hives and their logs, written after M. Suhanov's "Windows registry file format specification". */
-import { marvin32 } from '../../src/binary/marvin32.js'
+import { logHash } from '../../src/hive/entries.js'
 
 /** A value: its name, its type (1 text, 3 bytes, 4 a number …), its data. */
 export type ValueSpec = readonly [name: string, type: number, data: Buffer]
@@ -28,8 +28,6 @@ export function dword(value: number): Buffer {
   return bytes
 }
 
-/** Its bytes are 82 EF 4D 88 7A 4E 55 C5. */
-const seed = [0x884def82, 0xc5554e7a] as const
 const none = 0xffffffff
 const segment = 16344
 
@@ -312,8 +310,8 @@ export function newLogEntry(before: Buffer, after: Buffer, sequence: number): Bu
 
 /** An entry with its two hashes made right. */
 export function sealEntry(entry: Buffer): Buffer {
-  entry.writeBigUInt64LE(marvin32(entry.subarray(40), seed), 24)
-  entry.writeBigUInt64LE(marvin32(entry.subarray(0, 32), seed), 32)
+  entry.writeBigUInt64LE(logHash(entry.subarray(40)), 24)
+  entry.writeBigUInt64LE(logHash(entry.subarray(0, 32)), 32)
   return entry
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { marvin32 } from '../../../src/binary/marvin32.js'
-import { baseChecksum } from '../../../src/hive/entries.js'
+import { baseChecksum, logHash } from '../../../src/hive/entries.js'
 import { openHive, type Hive, type HiveBytes, type HiveKey, type HiveValue } from '../../../src/hive/index.js'
 import {
   dirty,
@@ -34,6 +34,15 @@ test('Marvin32 gives what .NET gives', () => {
     ['00ff', other, 0xa638e75700048880n],
   ]
   for (const [hex, seed, wanted] of answers) assert.equal(marvin32(Buffer.from(hex, 'hex'), seed), wanted, hex)
+})
+
+test('the hash in the head of an entry is that of logs which Windows 10 wrote', () => {
+  // Heads of real logs: 32 bytes, and their hash.
+  const heads: readonly (readonly [string, bigint])[] = [
+    ['48764c45003e0000010000003b0800000030bd0003000000c4812cbea1b6704b', 0xdd88c5d7df48f30an],
+    ['48764c4500ae0300000000003602000000e00b0018000000cdc98b95d9a76775', 0x3a7721d280253d1cn],
+  ]
+  for (const [hex, wanted] of heads) assert.equal(logHash(Buffer.from(hex, 'hex')), wanted)
 })
 
 test('the checksum of a base block is never zero, nor all ones', () => {
