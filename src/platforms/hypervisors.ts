@@ -1,5 +1,6 @@
 import type { OtherController, Platform } from './types.js'
 import {
+  hypervIdeWindows,
   hypervWindows,
   kvmWindows,
   sataWindows,
@@ -122,7 +123,7 @@ export const hypervisors: readonly Platform[] = [
     firmware: ['bios'],
     drivers: hyperv,
     datasources: local,
-    windows: hypervWindows,
+    windows: hypervIdeWindows,
     rules: [
       { text: 'the disk to start from has an MBR, and at most 2 TiB', certainty: 'documented' },
       { text: 'the file may be neither sparse, compressed nor encrypted on NTFS', certainty: 'documented' },

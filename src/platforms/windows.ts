@@ -20,6 +20,8 @@ export const azureWindows: WindowsNeeds = {
   agents: [{ title: 'Azure VM agent', services: ['WindowsAzureGuestAgent', 'RdAgent'] }],
 }
 export const hypervWindows: WindowsNeeds = { disk: [['vmbus', 'storvsc']] }
+/** The disk to start from is one of an emulated IDE controller too: a Windows 7 has storvsc on demand, and starts. */
+export const hypervIdeWindows: WindowsNeeds = { disk: [['vmbus', 'storvsc'], ...ide] }
 export const ec2Windows: WindowsNeeds = {
   disk: [['stornvme'], ['awsnvme'], ['xenbus', 'xenvbd']],
   agents: [{ title: 'EC2Launch or SSM agent', services: ['Amazon EC2Launch', 'Ec2Config', 'AmazonSSMAgent'] }],

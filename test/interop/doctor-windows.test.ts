@@ -6,7 +6,8 @@ import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js
 import { vdisk } from '../support/cli.js'
 import { dirty, dword, hiveBytes, newLog, newLogEntry } from '../support/hive-bytes.js'
 import { assertSchema } from '../support/schemas.js'
-import { have, scratch } from '../support/tools.js'
+import { putInto, putIntoFat, type GuestFiles } from '../support/linux-guest.js'
+import { have, run, scratch } from '../support/tools.js'
 import {
   bcdObject,
   bootElement,
@@ -65,6 +66,27 @@ function overwrite(disk: string, position: number, bytes: Buffer): void {
   fs.closeSync(file)
 }
 
+/** A boot store whose names no disk has. */
+function earlierStore(): Buffer {
+  const device = partitionElement({ signature: otherSignature, start: starts.mbr })
+  const { store: spec } = windowsSpec('mbr')
+  return hiveBytes(bootStore({ ...spec, managerDevice: device, device, osDevice: device }))
+}
+
+/** A second partition behind the one of the MBR disk: FAT, with some files. */
+function appendVolume(disk: string, files: GuestFiles): void {
+  const image = `${disk}.fat`
+  run('mkfs.vfat', '-C', image, '8192')
+  for (const [path, content] of Object.entries(files)) {
+    fs.writeFileSync(`${disk}.file`, content)
+    putIntoFat(image, `${disk}.file`, path)
+  }
+  putInto(disk, image, 20 * 1048576)
+  // Its entry in the table: type 12, from sector 40960 on, 16384 of them.
+  const entry = Buffer.from('000000000c00000000a0000000400000', 'hex')
+  overwrite(disk, 446 + 16, entry)
+}
+
 const defects: readonly Defect[] = [
   { name: 'none', change: none, finds: [], verdict: 'ready' },
   { name: 'none, of a disk with an MBR', scheme: 'mbr', change: none, finds: [], verdict: 'ready' },
@@ -84,6 +106,16 @@ const defects: readonly Defect[] = [
     platform: 'hyperv-gen2',
     finds: ['blocks F-FIRMWARE', 'risk D-RULE'],
     verdict: 'blocked',
+  },
+  {
+    name: 'Windows 7 as it is installed, on Hyper-V, whose IDE it starts from',
+    scheme: 'mbr',
+    change: (spec) => {
+      spec.services['storvsc'] = { start: 3 }
+    },
+    platform: 'hyperv-gen1',
+    finds: ['note W-CONTROLLER'],
+    verdict: 'ready',
   },
   {
     name: 'one driver of VMware that is installed and does not start',
@@ -294,6 +326,14 @@ const defects: readonly Defect[] = [
     verdict: 'blocked',
   },
   {
+    name: 'a store of an earlier system in a partition that is not active',
+    scheme: 'mbr',
+    change: none,
+    spoil: (disk) => appendVolume(disk, { [hivePaths.biosStore]: earlierStore(), '/bootmgr': 'program' }),
+    finds: [],
+    verdict: 'ready',
+  },
+  {
     name: 'C: is another partition',
     change: (spec) => {
       spec.mounted['\\DosDevices\\C:'] = mounted(otherGuid)
@@ -404,6 +444,27 @@ test('the command prints what Windows says of itself, in text and as JSON of its
     cpu: 'x86-64',
     controlSet: 1,
   })
+})
+
+test('a partition of Storage Spaces is said to be not looked into', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const disk = windowsDisk(at, windowsSpec('gpt'), 'gpt')
+  run(
+    'sfdisk',
+    '--quiet',
+    '--no-reread',
+    '--no-tell-kernel',
+    '--part-type',
+    disk,
+    '2',
+    'E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D',
+  )
+  const { notLooked } = await doctor(disk)
+  assert.ok(
+    notLooked.some(({ what }) => what === 'partition 2: Storage Spaces'),
+    JSON.stringify(notLooked),
+  )
 })
 
 test('each defect of Windows that is planted is found, and nothing else', async (t) => {

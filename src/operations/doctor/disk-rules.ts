@@ -10,6 +10,9 @@ import type { DoctorReport } from './report.js'
 /** Where partitions should begin, in bytes: pages and the blocks of storage are no smaller. */
 const wantedAlignment = 4096
 
+/** Types of partitions, of an MBR and a GPT, that Storage Spaces pools. Windows starts from none of them. */
+const storageSpacesTypes: readonly string[] = ['0xe7', 'e75caf8f-f680-4cee-afa3-b001e56efc2d']
+
 /** The size of the disk, its table, and what lies in it besides files. @param logical whether LVM is read. */
 export function checkDisk(
   opened: OpenedImage,
@@ -137,6 +140,8 @@ function checkContent(
           remedy: { kind: 'inside-guest', text: 'Remove it from fstab, and let the agent make one (waagent.conf).' },
         })
     }
+    if (storageSpacesTypes.includes(type))
+      report.skip(`${where}: Storage Spaces`, 'what lies inside is not opened', false)
     if (isDynamicDiskType(type))
       report.add({
         id: 'W-DYNAMIC',

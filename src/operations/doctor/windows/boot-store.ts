@@ -45,7 +45,12 @@ export function checkBootStores(
   if (disk.image.part !== undefined) return
   for (const firmware of ['uefi', 'bios'] as const) {
     if (disk.boot.firmware !== 'none' && disk.boot.firmware !== 'both' && disk.boot.firmware !== firmware) continue
+    const active = firmware === 'bios' ? activeVolume(volumes, disk) : undefined
     for (const open of volumes.filter(({ files }) => files.readable)) {
+      if (active !== undefined && open !== active) {
+        skipInactive(open, report)
+        continue
+      }
       const file = openHiveFile(open, storePaths[firmware], report)
       if (file === undefined) absent(open, firmware, disk, report)
       else {
@@ -55,6 +60,22 @@ export function checkBootStores(
       }
     }
   }
+}
+
+/** What the boot code of an MBR starts, where that is a boot manager of Windows: other ones are left over. */
+function activeVolume(volumes: readonly GuestVolume[], disk: InspectResult): GuestVolume | undefined {
+  if (disk.scheme !== 'mbr') return undefined
+  const [active, ...more] = disk.partitions.filter(({ flags }) => flags.includes('active'))
+  if (active === undefined || more.length > 0) return undefined
+  return volumes.find(
+    ({ volume, files }) =>
+      files.readable && volume.partition?.number === active.number && files.file(bootManagerPath) !== undefined,
+  )
+}
+
+function skipInactive(open: GuestVolume, report: DoctorReport): void {
+  if (open.files.file(storePaths.bios) === undefined) return
+  report.skip(`${storePaths.bios} in ${placeText(open)}`, 'it is not what starts: another partition is active', false)
 }
 
 /** A boot manager without its store. */
