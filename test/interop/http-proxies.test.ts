@@ -18,7 +18,6 @@ test('http: requests go through the proxies of the environment', { skip: noOpens
   const cwd = testFolder(t)
   const disk = Buffer.from(diskLike(3 * 1048576, 61))
   const { url, served } = await faultServer(t, () => disk)
-  const proxy = await proxyServer(t)
   const [key, certificate] = [join(cwd, 'key.pem'), join(cwd, 'certificate.pem')]
   run(
     'openssl',
@@ -27,17 +26,16 @@ test('http: requests go through the proxies of the environment', { skip: noOpens
       '-subj',
       '/CN=images.example',
       '-addext',
-      'subjectAltName=DNS:images.example',
+      'subjectAltName=DNS:images.example,DNS:localhost',
       '-keyout',
       key,
       '-out',
       certificate,
     ],
   )
-  const secure = https.createServer(
-    { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) },
-    (request, response) => void answer(request, response, disk),
-  )
+  const identity = { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) }
+  const secure = https.createServer(identity, (request, response) => void answer(request, response, disk))
+  const proxy = await proxyServer(t)
   const { port } = new URL(url)
   const securePort = await listening(t, secure)
   const through = `http://ann:s%40cret@127.0.0.1:${proxy.port}`
@@ -57,6 +55,31 @@ test('http: requests go through the proxies of the environment', { skip: noOpens
     assert.equal(refused.code, 2, refused.stderr)
     assert.match(refused.stderr, /proxy[^]* 407|proxy[^]*\(407\)/)
     assert.doesNotMatch(refused.stderr, /wr0ng/)
+  }
+  // To a proxy by TLS, whose certificate has its own name.
+  const secureProxy = await proxyServer(t, identity)
+  const byTls = `https://ann:s%40cret@localhost:${secureProxy.port}`
+  for (const address of [
+    `http://elsewhere.example:${port}/disk.raw`,
+    `https://images.example:${securePort}/disk.raw`,
+  ]) {
+    const secureEnv = { ...env, http_proxy: byTls, https_proxy: byTls }
+    const made = await vdisk(['convert', address, 'out.raw', '--from', 'raw', '--force'], { cwd, env: secureEnv })
+    assert.equal(made.code, 0, made.stderr)
+    assert.ok(fs.readFileSync(join(cwd, 'out.raw')).equals(disk))
+  }
+  assert.ok(secureProxy.asked.length >= 2)
+
+  // A server that is not shown to be the one that was named is not asked again, and what is to be done is said.
+  for (const [host, why] of [
+    ['localhost', /not trusted: self.signed certificate/],
+    ['127.0.0.1', /not trusted: .*does not match certificate/],
+  ] as const) {
+    const trusted = host === 'localhost' ? {} : { NODE_EXTRA_CA_CERTS: certificate }
+    const refused = await vdisk(['info', `https://${host}:${securePort}/disk.raw`], { cwd, env: trusted })
+    assert.equal(refused.code, 2, refused.stderr)
+    assert.match(refused.stderr, why)
+    assert.match(refused.stderr, /NODE_EXTRA_CA_CERTS/)
   }
   assert.ok(served.every(({ headers }) => headers['proxy-authorization'] === undefined))
   const before = proxy.asked.length

@@ -6,11 +6,13 @@ import { test, type TestContext } from 'node:test'
 import { isImageError } from '../../src/errors.js'
 import { convert, type ConvertResult } from '../../src/operations/transfer/convert.js'
 import { root, type CliResult } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { fixture } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
 import { noS3, S3Cli, s3Registry } from '../support/s3-plugin.js'
 import { refuse, S3Server, secretKey, type S3Fault } from '../support/s3-server.js'
+import { isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
 const target = 's3://bucket/disk.raw'
@@ -285,4 +287,84 @@ test('s3: settings come from profiles, and what they lack is said', { skip: noS3
     ['s3://bucket/a/../b', /\. and \.\./],
   ] as const)
     is(await cli.run(['info', address]), 2, text)
+})
+
+test('s3: what a HEAD is refused for is found out, and said', { skip: noS3 }, async (t) => {
+  const { server, cli, cwd, disk } = await here(t)
+  const registry = await s3Registry(t, server.env)
+  const small = join(cwd, 'small.raw')
+  fs.writeFileSync(small, disk.subarray(0, 4096))
+  /** The text of an answer to HEAD is never sent. */
+  const refusing =
+    (status: number, code: string, headers: Readonly<Record<string, string>> = {}): S3Fault =>
+    ({ method }, response) => {
+      if (method === 'HEAD') response.writeHead(status).end()
+      else refuse(response, status, code, headers)
+      return true
+    }
+  for (const [fault, code, text] of [
+    [refusing(403, 'RequestTimeTooSkewed'), 'E_PERMISSION', /RequestTimeTooSkewed.*clock differs/],
+    [refusing(400, 'ExpiredToken'), 'E_HTTP_STATUS', /ExpiredToken.*have expired/],
+    [refusing(403, 'SignatureDoesNotMatch'), 'E_PERMISSION', /SignatureDoesNotMatch.*AWS_SECRET_ACCESS_KEY/],
+    [refusing(301, 'PermanentRedirect'), 'E_HTTP_STATUS', /PermanentRedirect.*set AWS_REGION/],
+    [
+      refusing(400, 'AuthorizationHeaderMalformed', { 'x-amz-bucket-region': 'eu-west-1' }),
+      'E_HTTP_STATUS',
+      /AWS_REGION=eu-west-1/,
+    ],
+  ] as const) {
+    server.fault = fault
+    await assert.rejects(convert(small, target, { registry }), (error) => {
+      assert.ok(isImageError(error) && error.code === code, String(error))
+      assert.match(`${error.message} ${error.hint ?? ''}`, text)
+      return true
+    })
+  }
+  // So it is for what is only read; and where no reason is given, none of web servers is made up.
+  server.fault = refusing(301, 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' })
+  is(await cli.run(['info', target]), 2, /PermanentRedirect[^]*AWS_REGION=eu-west-1/)
+  server.fault = (_request, response) => (response.writeHead(403).end(), true)
+  const { stderr } = await cli.run(['info', target])
+  assert.match(stderr, /may not do this/)
+  assert.doesNotMatch(stderr, /stand in the address/)
+  // Who may not ask for what stands there by HEAD may be allowed to read it.
+  server.objects.set('disk.raw', { bytes: disk, tag: 'one' })
+  server.fault = ({ method }, response) => (method === 'HEAD' ? (response.writeHead(403).end(), true) : undefined)
+  await assert.rejects(convert(small, target, { registry }), /exists already/)
+})
+
+const noOpenssl = isInstalled('openssl') ? undefined : skipReason('openssl is not installed')
+
+test('s3: by TLS each part is sent with one digest, and compared', { skip: noS3 ?? noOpenssl }, async (t) => {
+  const cwd = testFolder(t)
+  const [key, certificate] = [join(cwd, 'key.pem'), join(cwd, 'certificate.pem')]
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+  run('openssl', 'req', '-x509', ...kind, ...subject, '-keyout', key, '-out', certificate)
+  const server = await S3Server.start(t, { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) })
+  const cli = new S3Cli(cwd, { ...server.env, NODE_EXTRA_CA_CERTS: certificate })
+  const disk = Buffer.from(diskLike(12 * mebibyte, 52))
+  fs.writeFileSync(join(cwd, 'disk.raw'), disk)
+  const digests: (string | undefined)[] = []
+  server.fault = ({ what, headers }, response) => {
+    if (!/^part|^put/.test(what)) return undefined
+    digests.push(headers['x-amz-content-sha256'] as string | undefined)
+    // What was sent is still what has to be there.
+    if (digests.length > 1) return undefined
+    response.writeHead(200, { ETag: `"${'0'.repeat(32)}"` }).end()
+    return true
+  }
+  is(await cli.run(['convert', 'disk.raw', target]), 0, /^$/)
+  assert.ok(server.objects.get('disk.raw')?.bytes.equals(disk))
+  assert.deepEqual(
+    digests,
+    Array.from({ length: 4 }, () => 'UNSIGNED-PAYLOAD'),
+  )
+  const names = ["a #?%25&+=;:@!$'()*,~ é/ü b.raw", 'a//b.raw', 'sub/.hidden']
+  fs.writeFileSync(join(cwd, 'sector.raw'), disk.subarray(0, 512))
+  for (const name of names) {
+    is(await cli.run(['convert', 'sector.raw', `s3://bucket/${name}`, '--to', 'raw']), 0, /^/)
+    assert.ok(server.objects.get(name)?.bytes.equals(disk.subarray(0, 512)), [...server.objects.keys()].join('\n'))
+    is(await cli.run(['compare', 'sector.raw', `s3://bucket/${name}`]), 0, /^/)
+  }
 })

@@ -1,4 +1,5 @@
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import type { TestContext } from 'node:test'
 import { listening } from './ports.js'
@@ -9,12 +10,15 @@ export interface TestProxy {
   readonly asked: string[]
 }
 
-/** A proxy that wants the password `ann:s@cret`, and leads every name to 127.0.0.1. */
-export async function proxyServer(t: TestContext): Promise<TestProxy> {
+/**
+ * A proxy that wants the password `ann:s@cret`, and leads every name to 127.0.0.1.
+ * @param secure its key and certificate, where it is spoken to by TLS.
+ */
+export async function proxyServer(t: TestContext, secure?: https.ServerOptions): Promise<TestProxy> {
   const asked: string[] = []
   const wanted = `Basic ${Buffer.from('ann:s@cret').toString('base64')}`
   const isAllowed = ({ headers }: http.IncomingMessage): boolean => headers['proxy-authorization'] === wanted
-  const server = http.createServer((request, response) => {
+  const answer: http.RequestListener = (request, response) => {
     asked.push(`${request.method} ${request.url}`)
     if (!isAllowed(request)) {
       response.writeHead(407).end()
@@ -23,12 +27,13 @@ export async function proxyServer(t: TestContext): Promise<TestProxy> {
     const { port, pathname } = new URL(request.url ?? '')
     const headers = { ...request.headers }
     delete headers['proxy-authorization']
-    http.get({ host: '127.0.0.1', port, path: pathname, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(response)
+    http.get({ host: '127.0.0.1', port, path: pathname, headers }, (answered) => {
+      response.writeHead(answered.statusCode ?? 502, answered.headers)
+      answered.pipe(response)
     })
-  })
-  server.on('connect', (request, socket) => {
+  }
+  const server = secure === undefined ? http.createServer(answer) : https.createServer(secure, answer)
+  server.on('connect', (request: http.IncomingMessage, socket: net.Socket) => {
     asked.push(`CONNECT ${request.url}`)
     if (!isAllowed(request)) {
       socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')

@@ -1,5 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import type { TLSSocket } from 'node:tls'
 import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
 import { listening } from './ports.js'
@@ -11,6 +13,7 @@ export interface S3Request {
   /** `part 3`, `complete`, `put`, … */
   readonly what: string
   readonly url: URL
+  readonly headers: IncomingMessage['headers']
   readonly body: Buffer
   bytes: number
 }
@@ -41,9 +44,9 @@ export class S3Server {
   readonly env: Readonly<Record<string, string>>
   #count = 0
 
-  private constructor(port: number) {
+  private constructor(endpoint: string) {
     this.env = {
-      AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`,
+      AWS_ENDPOINT_URL: endpoint,
       AWS_ACCESS_KEY_ID: accessKey,
       AWS_SECRET_ACCESS_KEY: secretKey,
       AWS_CONFIG_FILE: '/dev/null',
@@ -52,10 +55,12 @@ export class S3Server {
     }
   }
 
-  static async start(t: TestContext): Promise<S3Server> {
-    const web = http.createServer()
-    const server = new S3Server(await listening(t, web))
-    web.on('request', (request, response) => void server.#take(request, response))
+  /** @param secure its key and certificate, for localhost; undefined: without TLS. */
+  static async start(t: TestContext, secure?: https.ServerOptions): Promise<S3Server> {
+    const web = secure === undefined ? http.createServer() : https.createServer(secure)
+    const port = await listening(t, web)
+    const server = new S3Server(secure === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`)
+    web.on('request', (request: IncomingMessage, response: ServerResponse) => void server.#take(request, response))
     return server
   }
 
@@ -69,7 +74,7 @@ export class S3Server {
     if (body === undefined) return
     const { method = '', headers } = request
     const url = new URL(request.url ?? '', `http://${headers.host}`)
-    const taken: S3Request = { method, what: kindOf(method, url), url, body, bytes: 0 }
+    const taken: S3Request = { method, what: kindOf(method, url), url, headers, body, bytes: 0 }
     this.requests.push(taken)
     if (this.fault?.(taken, response) === true) return
     const refusal = refusalOf(request, url, taken.body)
@@ -220,7 +225,10 @@ function refusalOf(request: IncomingMessage, url: URL, body: Buffer): [number, s
   const [, id, day = '', region = '', names = '', signature] = given.exec(header('authorization')) ?? []
   if (header('authorization') === '') return [403, 'AccessDenied']
   if (id !== accessKey) return [403, 'InvalidAccessKeyId']
-  const digest = createHash('sha256').update(body).digest('hex')
+  // What comes by TLS need not be signed, where its MD5 is.
+  const isCovered = (request.socket as Partial<TLSSocket>).encrypted === true && /\bcontent-md5\b/.test(names)
+  const isUnsigned = header('x-amz-content-sha256') === 'UNSIGNED-PAYLOAD' && isCovered
+  const digest = isUnsigned ? 'UNSIGNED-PAYLOAD' : createHash('sha256').update(body).digest('hex')
   if (header('x-amz-content-sha256') !== digest) return [400, 'XAmzContentSHA256Mismatch']
   if (header('content-md5') !== '' && header('content-md5') !== Buffer.from(md5(body), 'hex').toString('base64'))
     return [400, 'BadDigest']

@@ -48,6 +48,8 @@ interface Call {
 
 /** Parts that one answer lists: answers are short. */
 const partsAtOnce = '150'
+/** Refusals whose reason is asked for once more. */
+const unexplained = [301, 307, 400, 401, 403]
 /** Statuses that are answers to what makes an object. */
 const made = [200, 409, 412, 501]
 
@@ -77,15 +79,12 @@ export class S3Requests implements Disposable {
 
   /** What stands at the key; undefined where nothing does. */
   async look(): Promise<Standing | undefined> {
-    return await this.#try(
-      { method: 'HEAD' },
-      (answer) => {
-        if (answer.statusCode === 404) return undefined
-        const { etag, 'content-length': length } = answer.headers
-        return { size: Number(length), version: etag }
-      },
-      [200, 404],
-    )
+    const head = await this.#try({ method: 'HEAD' }, standingIn, [200, 404, ...unexplained])
+    if (head !== 'refused') return head
+    // An answer to HEAD has no text that says why it is no.
+    const headers = { Range: 'bytes=0-0' }
+    const found = await this.#try({ method: 'GET', headers }, standingIn, [200, 206, 404, 416])
+    return found === 'refused' ? undefined : found
   }
 
   /** Makes the object with one request. */
@@ -203,7 +202,7 @@ export class S3Requests implements Disposable {
     const { label, signer } = this.object.http
     const { statusCode = 0 } = answer
     const isSigned = (signer?.data as SigningData | undefined)?.credentials !== undefined
-    const said = explanationOf(statusCode, body, isSigned)
+    const said = explanationOf(statusCode, body, { isSigned, headers: answer.headers })
     try {
       return this.#http.refuseStatus(answer, label, said)
     } catch (error) {
@@ -238,6 +237,15 @@ export class S3Requests implements Disposable {
       }
     })
   }
+}
+
+/** What an answer says of what stands at a key. */
+function standingIn({ statusCode = 0, headers }: IncomingMessage): Standing | undefined | 'refused' {
+  const { etag: version, 'content-length': length, 'content-range': range } = headers
+  if (statusCode === 404) return undefined
+  if (statusCode === 416) return { size: 0, version }
+  if (statusCode === 206) return { size: Number(range?.split('/').at(-1)), version }
+  return statusCode === 200 ? { size: Number(length), version } : 'refused'
 }
 
 /** Whether the store encrypts with keys of its own: ETags are no digests then. */

@@ -68,9 +68,9 @@ function partLengthFor(most: number, least: number): number {
 }
 
 /**
- * A new object, sent in parts, several at once. Each part goes with its MD5 and SHA-256, the server's ETags are
- * compared with the MD5s, and the object's with theirs together. What is no longer than one part is sent by one
- * request.
+ * A new object, sent in parts, several at once. Each part goes with its MD5, and without TLS with its SHA-256; the
+ * server's ETags are compared with the MD5s, and the object's with theirs together. What is no longer than one part is
+ * sent by one request.
  */
 class S3Upload implements Upload {
   readonly #requests: S3Requests

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { printable, usage, type Label } from '../../errors.js'
 import { isPlainText } from '../../sys/host-fs.js'
 import { keepSecret } from '../../sys/secrets.js'
@@ -24,10 +25,10 @@ export interface Signer {
   /** @returns headers to be sent besides. */
   sign(request: UnsignedRequest): Promise<Readonly<Record<string, string>>> | Readonly<Record<string, string>>
   /**
-   * What an answer that says no means. @param body its first bytes, as text.
+   * What an answer that says no means. @param body its first bytes, as text. @param headers those of the answer.
    * @returns an end of a sentence without secrets, and what to do; undefined where the status alone says it.
    */
-  explain?(status: number, body: string): Explanation | undefined
+  explain?(status: number, body: string, headers: IncomingHttpHeaders): Explanation | undefined
 }
 
 /** What a server says besides the status. */
@@ -66,14 +67,15 @@ export function parseHttpAddress(text: string): HttpAddress {
   }
   if (!isHttp(url)) throw wrong(`it begins with ${url.protocol}`)
   url.hash = ''
-  const { username, password } = url
   const label = shownUrl(url)
   keepSecret(text, label)
-  if (username === '' && password === '') return { url: url.href, label }
+  if (url.username === '' && url.password === '') return { url: url.href, label }
+  const authorization = basicCredentials(url)
+  if (authorization === undefined) throw wrong('its name or password is not percent-encoded')
   url.username = ''
   url.password = ''
   keepSecret(url.href, label)
-  return { url: url.href, authorization: basic(username, password, wrong), label }
+  return { url: url.href, authorization, label }
 }
 
 export function isHttp({ protocol }: URL): boolean {
@@ -85,11 +87,13 @@ export function shownUrl(url: URL): Label {
   return printable(`${url.protocol}//${url.host}${url.pathname}${url.search === '' ? '' : '?…'}`)
 }
 
-function basic(username: string, password: string, wrong: (why: string) => Error): string {
+/** The `Authorization` header for the name and password in an address; undefined where it has none that are encoded. */
+export function basicCredentials({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined
   try {
     const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
     return `Basic ${Buffer.from(pair).toString('base64')}`
   } catch {
-    throw wrong('its name or password is not percent-encoded')
+    return undefined
   }
 }

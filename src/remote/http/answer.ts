@@ -26,6 +26,37 @@ export function versionOf({ etag, ...headers }: IncomingHttpHeaders): FileVersio
   return modified !== undefined && now - changed >= settled ? { header: 'If-Range', value: modified } : undefined
 }
 
+/** What an answer says of the version of a file, whether or not a server can be asked for that one. */
+export interface VersionMarks {
+  readonly etag?: string
+  readonly modified?: string
+}
+
+export function versionMarks({ etag, 'last-modified': modified }: IncomingHttpHeaders): VersionMarks {
+  return { etag, modified }
+}
+
+/**
+ * Whether two answers are of two versions, as far as they say. Servers that look at no condition, and those that name
+ * no version that can be asked for (a weak tag, a time that is too new), show a change in this way alone. A time does
+ * not matter beside a strong tag: copies of one file on several servers have several.
+ */
+export function isOtherVersion(one: VersionMarks, other: VersionMarks): boolean {
+  const differ = (a: string | undefined, b: string | undefined): boolean =>
+    a !== undefined && b !== undefined && a !== b
+  return differ(one.etag, other.etag) || (one.etag?.startsWith('"') !== true && differ(one.modified, other.modified))
+}
+
+/** How the bytes of an answer are encoded; undefined where they are those of the file. */
+export function encodingOf({
+  'content-encoding': content = '',
+  'transfer-encoding': transfer = '',
+}: IncomingHttpHeaders): string | undefined {
+  const codings = `${content},${transfer}`.split(',').map((coding) => coding.trim().toLowerCase())
+  // Chunks are put together by Node's http. Some stores still say of an object how it was uploaded (aws-chunked).
+  return codings.find((coding) => !['', 'identity', 'chunked', 'aws-chunked'].includes(coding))
+}
+
 /** The range of a 206, undefined where the header is not one. */
 export function contentRange(header: string | undefined): ContentRange | undefined {
   const [, first, last, size] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(header?.trim() ?? '') ?? []

@@ -1,5 +1,6 @@
 import net from 'node:net'
 import tls from 'node:tls'
+import { encodingOf, isOtherVersion, type VersionMarks } from './answer.js'
 import type { WantedRange } from './range-queue.js'
 
 /** The longest head of an answer that is looked at, in bytes; the first read has room for as much. */
@@ -10,8 +11,8 @@ export interface ExpectedRange {
   readonly offset: number
   readonly length: number
   readonly size: number
-  /** Of the version of the file, where one is asked for. */
-  readonly etag: string | undefined
+  /** Of the version of the file. */
+  readonly marks: VersionMarks
 }
 
 /**
@@ -165,7 +166,7 @@ export class DirectConnection {
 }
 
 /** Whether an answer is the one that is expected (RFC 9112, sections 4, 5 and 6.3); what is odd is not. */
-function isPlainAnswer(head: string, { offset, length, size, etag }: ExpectedRange): boolean {
+function isPlainAnswer(head: string, { offset, length, size, marks }: ExpectedRange): boolean {
   const [status = '', ...lines] = head.split('\r\n')
   if (!/^HTTP\/1\.1 206(?: |$)/.test(status)) return false
   const fields = new Map<string, string>()
@@ -181,9 +182,9 @@ function isPlainAnswer(head: string, { offset, length, size, etag }: ExpectedRan
     fields.get('content-length') === String(length) &&
     fields.get('content-range')?.toLowerCase() === `bytes ${offset}-${offset + length - 1}/${size}` &&
     !fields.has('transfer-encoding') &&
-    (fields.get('content-encoding') ?? 'identity') === 'identity' &&
+    encodingOf({ 'content-encoding': fields.get('content-encoding') }) === undefined &&
     (fields.get('connection') ?? 'keep-alive').toLowerCase() === 'keep-alive' &&
-    (etag === undefined || (fields.get('etag') ?? etag) === etag)
+    !isOtherVersion(marks, { etag: fields.get('etag'), modified: fields.get('last-modified') })
   )
 }
 
@@ -194,4 +195,5 @@ const decisive: ReadonlySet<string> = new Set([
   'content-encoding',
   'connection',
   'etag',
+  'last-modified',
 ])

@@ -59,8 +59,14 @@ export class TunnelAgent extends https.Agent {
 }
 
 /** What a request for an http address sends to a proxy in place of the server. */
-export function throughProxy(url: URL, { host, port, authorization }: Proxy): http.RequestOptions {
+export function throughProxy(
+  url: URL,
+  { isSecure, host, port, authorization }: Proxy,
+): http.RequestOptions & Pick<tls.ConnectionOptions, 'servername'> {
   return {
+    // The connection is the proxy's: so is the name that its certificate has.
+    protocol: isSecure ? 'https:' : 'http:',
+    servername: net.isIP(host) === 0 ? host : '',
     hostname: host,
     port,
     path: url.href,

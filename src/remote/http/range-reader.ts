@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Note } from '../../block/types.js'
 import { createScratchStore } from '../../block/scratch-store.js'
-import { corrupt, unsupported, type Label } from '../../errors.js'
+import { corrupt, printable, unsupported, type Label } from '../../errors.js'
 import { milliseconds } from '../../sys/clock.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress, Signer } from './address.js'
@@ -10,7 +10,16 @@ import { noteOf, recordMark } from '../image-note.js'
 import { headLength, type ReaderOptions } from './reader-options.js'
 import { firstBehind, type StoredRun } from './stored-runs.js'
 import { DirectRanges } from './direct-ranges.js'
-import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
+import {
+  contentRange,
+  encodingOf,
+  isOtherVersion,
+  sizeOfUnsatisfied,
+  versionMarks,
+  versionOf,
+  type FileVersion,
+  type VersionMarks,
+} from './answer.js'
 import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
 import { again, fill, PassingFailure, pieces, Requester, scatter, type FollowedAddress } from './request.js'
 
@@ -40,6 +49,8 @@ export class RangeReader implements FarReader, Disposable {
   readonly #requester: Requester
   #at: FollowedAddress
   readonly #version: FileVersion | undefined
+  /** What the first answer says of the version. */
+  readonly #marks: VersionMarks
   readonly #scratch: ScratchStore | undefined
   readonly #queue: RangeQueue
   readonly #direct: DirectRanges
@@ -52,6 +63,7 @@ export class RangeReader implements FarReader, Disposable {
       readonly at: FollowedAddress
       readonly facts: FarFacts
       readonly version?: FileVersion
+      readonly marks?: VersionMarks
       readonly scratch?: ScratchStore
       readonly stored?: readonly StoredRun[]
     },
@@ -65,6 +77,7 @@ export class RangeReader implements FarReader, Disposable {
     this.#at = found.at
     this.facts = found.facts
     this.#version = found.version
+    this.#marks = found.marks ?? {}
     this.#scratch = found.scratch
     this.stored = found.stored
   }
@@ -88,17 +101,10 @@ export class RangeReader implements FarReader, Disposable {
         const start = milliseconds()
         const { answer, at } = await requester.follow(requester.start, headers)
         const isFar = milliseconds() - start >= longDelay
-        const encoding = answer.headers['content-encoding']
-        if (encoding !== undefined && encoding !== 'identity') {
-          answer.destroy()
-          throw unsupported('E_HTTP_ENCODING', `${label}: the server sends it encoded (${encoding}), not as it is`)
-        }
+        refuseEncoded(answer, label)
         if (answer.statusCode === 206) return await openByRanges(requester, at, answer, { head, isFar })
         if (answer.statusCode === 200) return await openWhole(requester, at, answer)
-        if (answer.statusCode === 416 && sizeOfUnsatisfied(answer.headers['content-range']) === 0) {
-          answer.resume()
-          return new RangeReader(requester, { at, facts: { size: 0, notes: [], headLength: 0 } })
-        }
+        if (answer.statusCode === 416) return await openWithoutRange(requester, answer)
         return await requester.refuse(answer)
       })
     } catch (error) {
@@ -201,6 +207,7 @@ export class RangeReader implements FarReader, Disposable {
       const at = this.#at
       if (await this.#askDirectly(at.url, headers, { offset, length, left })) return
       const answer = await this.#requester.send(at.url, { headers })
+      refuseEncoded(answer, label)
       const { statusCode = 0 } = answer
       if (statusCode === 206) {
         this.#compare(answer, offset, length)
@@ -243,8 +250,8 @@ export class RangeReader implements FarReader, Disposable {
     if (all === undefined) return false
     // There are no more connections at once than were allowed.
     this.#requester.closeIdle()
-    const etag = this.#version?.header === 'If-Match' ? this.#version.value : undefined
-    const outcome = await this.#direct.ask(url, all, { offset, length, size: this.facts.size, etag }, left)
+    const expected = { offset, length, size: this.facts.size, marks: this.#marks }
+    const outcome = await this.#direct.ask(url, all, expected, left)
     if (outcome === 'silent') throw new PassingFailure('the server does not answer', { way: 'silent' })
     if (outcome === 'lost') throw new PassingFailure('the server closed the connection', { way: 'lost' })
     return outcome === 'done'
@@ -265,8 +272,7 @@ export class RangeReader implements FarReader, Disposable {
   #compare(answer: IncomingMessage, offset: number, length: number): void {
     const { headers } = answer
     const range = contentRange(headers['content-range'])
-    const version = this.#version
-    const isOther = version?.header === 'If-Match' && (headers.etag ?? version.value) !== version.value
+    const isOther = isOtherVersion(this.#marks, versionMarks(headers))
     const hasOtherSize = range?.size !== undefined && range.size !== this.facts.size
     if (!isOther && !hasOtherSize && range?.start === offset && range.end === offset + length) return
     answer.destroy()
@@ -282,6 +288,26 @@ export class RangeReader implements FarReader, Disposable {
       hint: 'Start again.',
     })
   }
+}
+
+/** Of bytes of a file that come encoded nothing is taken, whichever answer it is. */
+function refuseEncoded(answer: IncomingMessage, label: Label): void {
+  const encoding = encodingOf(answer.headers)
+  const { statusCode = 0 } = answer
+  if (encoding === undefined || statusCode < 200 || statusCode > 299) return
+  answer.destroy()
+  throw unsupported('E_HTTP_ENCODING', `${label}: the server sends it encoded (${printable(encoding)}), not as it is`)
+}
+
+/** A file of no byte has no range; not every server says that this is why it gives none. */
+async function openWithoutRange(requester: Requester, refusal: IncomingMessage): Promise<RangeReader> {
+  const { start } = requester
+  refusal.resume()
+  if (sizeOfUnsatisfied(refusal.headers['content-range']) === 0)
+    return new RangeReader(requester, { at: start, facts: { size: 0, notes: [], headLength: 0 } })
+  const { answer, at } = await requester.follow(start, {})
+  refuseEncoded(answer, requester.label)
+  return answer.statusCode === 200 ? await openWhole(requester, at, answer) : await requester.refuse(answer)
 }
 
 async function openByRanges(
@@ -307,7 +333,14 @@ async function openByRanges(
   const note = noteOf(answer.headers[`x-ms-meta-${recordMark}`])
   const facts = { size: range.size, notes, note, headLength: length, underWay: isFar ? farUnderWay : undefined }
   const stored = await storedRuns(requester, at, answer, range.size)
-  return new RangeReader(requester, { at, version, stored, facts: { ...facts, knowsHoles: stored !== undefined } })
+  const marks = versionMarks(answer.headers)
+  return new RangeReader(requester, {
+    at,
+    version,
+    marks,
+    stored,
+    facts: { ...facts, knowsHoles: stored !== undefined },
+  })
 }
 
 /** What of a page blob was written; undefined where all may be. */
@@ -325,7 +358,7 @@ async function storedRuns(
 function versionNote(label: Label): Note {
   return {
     code: 'W_HTTP_VERSION',
-    message: `${label}: the server does not say which version of the file it sends: a change meanwhile is not noticed`,
+    message: `${label}: the server does not say which version of the file it sends: a change may not be noticed`,
   }
 }
 
@@ -342,13 +375,20 @@ async function openWhole(requester: Requester, at: FollowedAddress, answer: Inco
     const announced = answer.headers['content-length']
     if (announced !== undefined && Number(announced) !== size)
       throw new PassingFailure(`the answer ends after ${size} of ${announced} bytes`, { way: 'lost' })
-    const message =
-      `${label}: the server does not give out parts of files: all of it (${size} bytes) was copied to a scratch file ` +
-      'first'
-    const notes = [{ code: 'W_HTTP_NO_RANGES', message }]
+    const notes = size === 0 ? [] : wholeNotes(label, size, answer)
     return new RangeReader(requester, { at, scratch, facts: { size, notes, headLength: 0 } })
   } catch (error) {
     scratch[Symbol.dispose]()
     throw error
   }
+}
+
+function wholeNotes(label: Label, size: number, { headers }: IncomingMessage): readonly Note[] {
+  const copied =
+    `${label}: the server does not give out parts of files: all of it (${size} bytes) was copied to a scratch file ` +
+    'first'
+  const notes = [{ code: 'W_HTTP_NO_RANGES', message: copied }]
+  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return notes
+  const message = `${label}: the server does not say how long the file is: if the connection broke, the end is missing`
+  return [...notes, { code: 'W_HTTP_NO_LENGTH', message }]
 }

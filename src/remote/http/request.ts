@@ -10,7 +10,15 @@ import {
   type ImageError,
   type Label,
 } from '../../errors.js'
-import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer, type UnsignedRequest } from './address.js'
+import {
+  basicCredentials,
+  isHttp,
+  shownUrl,
+  type Explanation,
+  type HttpAddress,
+  type Signer,
+  type UnsignedRequest,
+} from './address.js'
 import { retryAfter } from './answer.js'
 import { ProxyRefusal, throughProxy, TunnelAgent } from './proxied.js'
 import { proxyFor, type Proxies } from './proxies.js'
@@ -25,13 +33,16 @@ const mostTries = 5
 const firstPause = 500
 const longestPause = 30_000
 
-type Way = 'sound' | 'silent' | 'lost' | 'unreachable'
+type Way = 'sound' | 'silent' | 'lost' | 'unreachable' | 'untrusted'
 
 /** Something that may be different the next time: a connection that broke, a server that is busy. */
 export class PassingFailure extends Error {
   /** How long the server asked to be left alone, in milliseconds. */
   readonly pause: number | undefined
-  /** What failed: the way to the server (it was not reached at all, or not to the end), or the server. */
+  /**
+   * What failed: the way to the server (it was not reached at all, or not to the end, or is not shown to be the one
+   * that was named), or the server.
+   */
   readonly way: Way
 
   constructor(message: string, { pause, way = 'sound' }: { pause?: number; way?: Way } = {}) {
@@ -189,11 +200,18 @@ export class Requester implements Disposable {
       for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy()
   }
 
-  /** Credentials go to the server that was named alone. */
+  /** Credentials go to the server that was named alone; one that leads elsewhere may name others for that address. */
   async #headersFor(request: UnsignedRequest): Promise<Readonly<Record<string, string>>> {
     const isOwn = new URL(this.#address.url).origin === request.url.origin
     const own = isOwn ? this.#own : {}
-    const headers = { ...own, 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...request.headers }
+    const named = basicCredentials(request.url)
+    const headers = {
+      ...own,
+      ...(named === undefined ? {} : { Authorization: named }),
+      'Accept-Encoding': 'identity',
+      'User-Agent': 'vdisk',
+      ...request.headers,
+    }
     const signer = isOwn ? await this.#loadedSigner() : undefined
     return { ...headers, ...(await signer?.sign({ ...request, headers })) }
   }
@@ -206,7 +224,7 @@ export class Requester implements Disposable {
     const signer = await this.#loadedSigner()
     if (signer?.explain === undefined) return refuseStatus(answer, this.label)
     const body = await answerText(answer)
-    return refuseStatus(answer, this.label, signer.explain(answer.statusCode ?? 0, body))
+    return refuseStatus(answer, this.label, signer.explain(answer.statusCode ?? 0, body, answer.headers))
   }
 
   /** How a server is reached: by itself, or through a proxy. */
@@ -228,11 +246,13 @@ export class Requester implements Disposable {
     if (count >= mostRedirects) throw wrong('it leads from one address to another without an end')
     let next: URL
     try {
-      next = new URL(location, url)
+      next = new URL(asUtf8(location), url)
     } catch {
       throw wrong('it leads to what is no address')
     }
     if (!isHttp(next)) throw wrong(`it leads to an address of another kind, ${next.protocol}`)
+    if (next.username + next.password !== '' && basicCredentials(next) === undefined)
+      throw wrong('it leads to an address whose name or password is not percent-encoded')
     if (url.protocol === 'https:' && next.protocol === 'http:')
       throw wrong(
         `it leads from https to ${shownUrl(next)}, where anybody on the way could change the image`,
@@ -240,6 +260,12 @@ export class Requester implements Disposable {
       )
     return next
   }
+}
+
+/** An address as a header has it, where bytes of UTF-8 stand for themselves: Node gives each byte as a character. */
+function asUtf8(header: string): string {
+  const text = Buffer.from(header, 'latin1').toString()
+  return text.includes('\ufffd') ? header : text
 }
 
 /** Fills `target` whole with the body of an answer. @throws PassingFailure when it ends too early. */
@@ -298,10 +324,17 @@ function brokenConnection(error: NodeJS.ErrnoException): Error {
   if (error instanceof PassingFailure || isImageError(error)) return error
   if (error instanceof ProxyRefusal)
     return passing.has(error.status) ? new PassingFailure(error.message) : proxyError(error.message)
+  if (isCertificateError(error.code ?? '')) return new PassingFailure(error.message, { way: 'untrusted' })
   const unreachable = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'].includes(
     error.code ?? '',
   )
   return new PassingFailure(error.message, { way: unreachable ? 'unreachable' : 'lost' })
+}
+
+/** Codes of OpenSSL's verification, as Node names them. */
+function isCertificateError(code: string): boolean {
+  const kinds = ['ERR_TLS_CERT_', 'CERT_', 'CRL_', 'UNABLE_TO_', 'SELF_SIGNED_', 'DEPTH_ZERO_', 'HOSTNAME_MISMATCH']
+  return [...kinds, 'INVALID_CA', 'PATH_LENGTH_'].some((kind) => code.startsWith(kind))
 }
 
 function proxyError(message: string): ImageError {
@@ -396,6 +429,11 @@ export async function again<Result>(
       if (!(error instanceof PassingFailure)) throw error
       if (error.way === 'unreachable' && isFirst)
         throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${error.message}`, { cause: error })
+      if (error.way === 'untrusted')
+        throw usage('E_HTTP_CONNECT', `${label}: the server is not trusted: ${error.message}`, {
+          hint: 'NODE_EXTRA_CA_CERTS names a file (PEM) with certificates that are trusted besides.',
+          cause: error,
+        })
       if (tries >= most) throw lastFailure(label, isWriting, most, error)
       onFailure?.()
       const usual = Math.min(longestPause, firstPause * 2 ** (tries - 1)) * Math.random()
