@@ -14,20 +14,23 @@ export const peerWords: Readonly<Record<string, string>> = {
     'cfdisk fdisk gdisk get-partition gpart list mmls parted partitions pmap sfdisk sgdisk virt-filesystems',
   'snapshot create': 'checkpoint checkpoint-vm',
   'snapshot list': 'get-vmsnapshot snapshots',
+  autocomplete: 'completion completions',
   cat: 'icat tail type virt-cat virt-log virt-tail',
   check: 'chk-img-restorable chkimg fsck ocs-chkimg test-vhd verify',
   clone: 'clone-disk clonedrive ocs-onthefly onthefly',
-  compact: 'optimize-vhd shrink sparsify virt-sparsify zerofree',
+  compact: 'fstrim trim optimize-vhd shrink sparsify virt-sparsify zerofree',
   compare: 'cmp diff virt-diff',
   convert:
-    'clonehd clonemedium convert-vhd convertdd convertfromraw copy dd ewfexport export export-vm import import-vm ' +
-    'makehybrid nbdcopy ovftool qemu-img v2v virt-p2v virt-v2v virt-v2v-in-place vmkfstools vmware-vdiskmanager',
-  cp: 'copy-out get virt-copy-out virt-tar-out',
+    'clonehd clonemedium convert-vhd convertdd convertfromraw copy dd ewfexport export export-vm hdiutil import ' +
+    'import-vm makehybrid nbdcopy ovftool prl_disk_tool qemu-img v2v vboxmanage virt-p2v virt-v2v virt-v2v-in-place ' +
+    'vmkfstools vmware-vdiskmanager',
+  cp: 'unpack copy-out get virt-copy-out virt-tar-out',
   create: 'createhd createmedium new new-vhd',
   disks: 'diskutil get-disk get-physicaldisk lsblk',
   doctor: 'bootrec fixboot new-vm redeploy virt-rescue',
-  hash: 'checksum get-filehash hashdeep md5sum sha1sum sha256sum',
-  image: 'acquire backup capture dc3dd dcfldd ddrescue disk2vhd dump ewfacquire ocs-sr save savedisk saveparts',
+  hash: 'b2sum md5 sha1 sha256 checksum get-filehash hashdeep md5sum sha1sum sha256sum',
+  image:
+    'partclone acquire backup capture dc3dd dcfldd ddrescue disk2vhd dump ewfacquire ocs-sr save savedisk saveparts',
   info: 'blkid file get-diskimage get-vhd imageinfo img_stat nbdinfo showhdinfo showmediuminfo stat',
   inspect:
     'browse df explore get-volume guestfish open show virt-alignment-scan virt-df virt-inspector ' +
@@ -39,7 +42,7 @@ export const peerWords: Readonly<Record<string, string>> = {
     'apply balena balena-etcher bmaptool burn etcher flash local ocs-restore-mbr restoredisk restoreparts ' +
     'rpi-imager rufus write',
   serve: 'nbd nbdkit qemu-nbd share',
-  unmount: 'detach dismount dismount-diskimage dismount-vhd guestunmount umount',
+  unmount: 'eject detach dismount dismount-diskimage dismount-vhd guestunmount umount',
   view: 'gui web',
 }
 
@@ -56,6 +59,8 @@ const guest =
   'vdisk convert leaves the guest as it is; "vdisk doctor IMAGE --for PLATFORM" says what keeps it from starting there.'
 const noFiles =
   'vdisk puts no files into an image by itself: "vdisk mount IMAGE DIR --write" lets other programs change them.'
+const updating = 'The package manager that installed vdisk updates it. "vdisk plugins update" updates plug-ins.'
+const inPlace = 'vdisk changes no options of an image in place: "vdisk convert" makes one with others (-o).'
 const noErasing = 'vdisk erases no disk and makes no filesystem. "vdisk restore" writes an image over a disk.'
 
 /** What is to be known beside the command, or where there is none. */
@@ -75,6 +80,7 @@ export const wordNotes: Readonly<Record<string, string>> = {
   'virt-sysprep': noFiles,
   'virt-tar-in': noFiles,
   'clear-disk': noErasing,
+  amend: inPlace,
   erase: noErasing,
   format: noErasing,
   'initialize-disk': noErasing,
@@ -82,6 +88,20 @@ export const wordNotes: Readonly<Record<string, string>> = {
   'virt-format': noErasing,
   wipe: noErasing,
   wipefs: noErasing,
+  'self-update': updating,
+  upgrade: updating,
+  man: 'The manual is in the package: man vdisk. "vdisk commands" lists all commands, and each has --help.',
+}
+
+/** Programs whose first word is a command of theirs: `qemu-img info`, `VBoxManage clonemedium`. */
+const programs: ReadonlySet<string> = new Set([
+  ...['diskpart', 'diskutil', 'hdiutil', 'prl_disk_tool', 'qemu-img', 'vboxmanage', 'vdisk', 'virsh', 'wsl'],
+])
+
+/** The words behind the name of a program that was typed too; all of them where none was. */
+export function withoutProgram(words: readonly string[]): readonly string[] {
+  const [first = '', second] = words
+  return second !== undefined && programs.has(first.toLowerCase()) ? words.slice(1) : words
 }
 
 /** What is to be known of a word of other programs; undefined where there is nothing. */

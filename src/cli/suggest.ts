@@ -1,4 +1,4 @@
-import { commandOf, copyingCommand } from './other-words.js'
+import { commandOf, copyingCommand, withoutProgram } from './other-words.js'
 
 /** Single characters to insert, delete, replace or swap to get from one word to the other. */
 function editDistance(from: string, to: string): number {
@@ -30,6 +30,8 @@ function editDistance(from: string, to: string): number {
  * @param misspelt whether it may be a misspelt one of them.
  */
 export function suggestion(words: readonly string[], commands: readonly string[], misspelt = true): string | undefined {
+  const behind = withoutProgram(words)
+  if (behind !== words) return suggestion(behind, commands, misspelt) ?? commandOf(words[0]?.toLowerCase() ?? '')
   const [first = '', second] = words.map((word) => word.toLowerCase())
   const both = second === undefined ? [] : [`${first} ${second}`]
   // A word may be a topic here and a command elsewhere: `backup lst` is one of the topic's, `backup /dev/sdb` is not.

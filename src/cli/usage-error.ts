@@ -2,7 +2,7 @@ import type { Command } from '@oclif/core/command'
 import { printable, usage, type ImageError } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { commandNames } from './short-help.js'
-import { noteOn } from './other-words.js'
+import { copyingCommand, noteOn } from './other-words.js'
 import { nearestWord, suggestion } from './suggest.js'
 
 /** What oclif's parser throws, as far as it is used here. */
@@ -94,7 +94,13 @@ export function unknownCommand(bin: string, words: readonly string[], commands: 
     return usage('E_USAGE', `${bin} takes a command first, and names of files without if= and of=`, {
       hint: `Write "${bin} convert SOURCE TARGET"; "${bin} --help" lists all commands.`,
     })
-  if (first.startsWith('-')) return unknownFirstFlag(bin, first)
+  if (first.startsWith('-') || /^\/(?:\?|h|help)$/i.test(first)) return unknownFirstFlag(bin, first)
+  const forFiles = commandForFiles(words, commands)
+  if (forFiles !== undefined)
+    return usage('E_UNKNOWN_COMMAND', `${bin} takes a command before the name of a file, "${printable(first)}"`, {
+      hint: `Did you mean "${bin} ${forFiles}"? "${bin} --help" lists all commands.`,
+      details: { command: first, suggestion: forFiles },
+    })
   const isTopic = commands.some((name) => name.startsWith(`${first} `))
   const typed = isTopic && second !== undefined ? `${first} ${second}` : first
   const note = noteOn(first)
@@ -111,9 +117,33 @@ export function unknownCommand(bin: string, words: readonly string[], commands: 
   })
 }
 
+/** What a topic does first with an image. */
+const firstOf: Readonly<Record<string, string>> = { chain: 'show', partition: 'list', snapshot: 'list' }
+
+/**
+ * The command line that was probably meant where names of files stand at the place of a command; undefined where none
+ * does.
+ */
+function commandForFiles(words: readonly string[], commands: readonly string[]): string | undefined {
+  const [first = '', second, third] = words
+  const typed = words.map((word) => printable(word)).join(' ')
+  if (Object.hasOwn(firstOf, first)) {
+    const [, ...files] = typed.split(' ')
+    const known = second === undefined || commands.includes(`${first} ${second}`)
+    return !known && isFile(second) ? [first, firstOf[first], ...files].join(' ') : undefined
+  }
+  if (commands.some((name) => name.split(' ')[0] === first) || !isFile(first)) return undefined
+  if (second === undefined) return `${first.startsWith('/dev/') ? 'inspect' : 'info'} ${typed}`
+  return third === undefined ? `${copyingCommand(['copy', first, second]) ?? 'convert'} ${typed}` : undefined
+}
+
+/** Whether a word names a file or a disk, or the place of one. */
+const isFile = (word: string): boolean =>
+  /^(?:[a-z0-9+]+:\/\/|\.{0,2}\/.|[a-z]:\\|\\\\)/i.test(word) || (/[./\\]/.test(word) && fs.existsSync(word))
+
 /** A flag where a command should stand, and the one that was probably meant. */
 function unknownFirstFlag(bin: string, flag: string): ImageError {
-  const near = nearestWord(flag, ['--help', '--version'])
+  const near = nearestWord(flag.replace(/^\//, '--').replace('?', 'help'), ['--help', '--version'])
   const list = `Flags follow a command: ${bin} COMMAND [FLAGS]. "${bin} --help" lists all commands.`
   return usage('E_USAGE', `${bin} has no flag ${printable(flag)} without a command`, {
     hint: near === undefined ? list : `Did you mean "${bin} ${near}"? ${list}`,

@@ -40,6 +40,9 @@ export default class Doctor extends BaseCommand {
     lists that udev finds them in. The file grows, in free blocks of ext4 where its own have no room; nothing else
     changes. Alone, it leaves the configuration as it is; with --mend, both are mended. A later update of the
     initramfs in the guest makes the file anew: then add the modules there too.
+
+    This is about the system on the disk. \`vdisk repair\` repairs the image file around the disk, and
+    \`vdisk partition fix\` its partition table.
   `)
   static override examples = [
     { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },

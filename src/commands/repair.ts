@@ -18,6 +18,9 @@ export default class Repair extends BaseCommand {
 
     The exit code is 0 when everything was repaired or nothing had to be, 1 when something is left, 4 when the image
     cannot be understood, 5 when its format cannot be repaired.
+
+    This is about the image file. \`vdisk partition fix\` repairs the partition table of the disk in it, and
+    \`vdisk doctor --mend\` what keeps the system on the disk from starting.
   `)
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.qcow2 --dry-run' },

@@ -104,21 +104,65 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined, wra
 }
 
 /** A file of no format is a raw disk, unless it is plainly something else. @throws ImageError E_NOT_A_DISK_IMAGE. */
-function rawDisk({ store, registry, ends }: ProbedFile, fileName: string | undefined, wrapped: boolean): Detection {
+function rawDisk(file: ProbedFile, fileName: string | undefined, wrapped: boolean): Detection {
+  const { store, registry, ends } = file
   const { name } = store
   const { head } = ends
-  const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
+  const extension = fileName === undefined ? '' : extensionOf(fileName).toLowerCase()
+  const isPromised =
+    fileName !== undefined && registry.forExtension(fileName)?.plain === true && !namesAnything.has(extension)
   const other = otherFile(head)
-  if (!isPromised && (other !== undefined || isText(head) || store.size < smallestDisk)) {
-    const what = other?.name ?? (isText(head) ? 'text' : 'too small')
-    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${what}, not a disk image`, {
-      hint: withAdvice(other, rawAdvice(wrapped)),
-    })
-  }
-  if (other === undefined || fileName === undefined) return { driver: registry.plain, notes: [] }
-  const message = `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like ${other.name}`
+  const what = other?.name ?? (isText(head) ? 'text' : undefined)
+  const why =
+    what !== undefined && !isPromised
+      ? `is ${what}, not a disk image`
+      : noSizeOfDisk(file, isPromised || partExtensions.has(extension), wrapped)
+  if (why !== undefined)
+    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} ${why}`, { hint: withAdvice(other, rawAdvice(wrapped)) })
+  if (what === undefined || fileName === undefined) return { driver: registry.plain, notes: [] }
+  const message = `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like ${what}`
   return { driver: registry.plain, notes: [{ code: 'W_EXTENSION', message }] }
 }
+
+/** First parts of a disk, or of anything else; of a disk, they may end within a sector. */
+const partExtensions: ReadonlySet<string> = new Set(['.000', '.001'])
+/** Extensions of raw disks that other files have as often: they say nothing of what is in the file. */
+const namesAnything: ReadonlySet<string> = new Set(['.bin', ...partExtensions])
+
+/**
+ * Why a file is too small for a disk, or has a size that no disk has; undefined where it may be one. A disk that was
+ * cut off has its boot sector still, or its name promises one. The size of what is unpacked may be a guess until its
+ * end is read: only where nothing promises a disk is it taken for too small.
+ */
+function noSizeOfDisk(
+  { store: { size }, ends: { head } }: ProbedFile,
+  isPromised: boolean,
+  wrapped: boolean,
+): string | undefined {
+  if (size < smallestDisk && !(wrapped && isPromised))
+    return `has ${size} byte${size === 1 ? '' : 's'}: a disk has at least one sector of ${smallestDisk}`
+  if (isPromised || wrapped || size % smallestDisk === 0 || beginsAsDisk(head)) return undefined
+  return `has ${size} bytes, no whole number of sectors of ${smallestDisk}, and nothing in it says that it is a disk`
+}
+
+/** The mark of a boot sector, a GPT behind it, or a superblock of ext, XFS, ISO 9660 or NTFS, LUKS, or LVM. */
+function beginsAsDisk(head: Uint8Array): boolean {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)
+  return beginnings.some(([place, text]) => bytes.toString('latin1', place, place + text.length) === text)
+}
+
+const beginnings: readonly (readonly [place: number, text: string])[] = [
+  [510, '\x55\xaa'],
+  [512, 'EFI PART'],
+  [4096, 'EFI PART'],
+  [1080, '\x53\xef'],
+  [0, 'XFSB'],
+  [32769, 'CD001'],
+  [3, 'NTFS    '],
+  [0, 'LUKS\xba\xbe'],
+  [536, 'LVM2 001'],
+  [24, 'LVM2 001'],
+]
 
 const withAdvice = (other: OtherFile | undefined, advice: string): string =>
   other?.advice === undefined ? advice : `${other.advice} ${advice}`
@@ -137,8 +181,10 @@ function assertNotPromised(file: ProbedFile, fileName: string, wrapped: boolean)
   const format = registry.forExtension(fileName)
   if (format?.mayBeRaw !== undefined && (isText(head) || format.mayBeRaw(head, size))) return
   const promised = promisedKind(fileName, registry)
+  const other = otherFile(head)
+  // What vdisk only knows by the name, a machine's description: what is in it says more.
+  if (promised?.id === undefined && (other !== undefined || isText(head))) return
   if (promised !== undefined && promised.plain !== true) {
-    const other = otherFile(head)
     const found =
       other === undefined
         ? `nothing in it says that it is ${promised.title}, or any other known format`
@@ -177,7 +223,7 @@ export function partOf(fileName: string, registry: Registry): FormatDriver | und
   return undefined
 }
 
-/** One sector: less is no disk, unless the name promises one. */
+/** One sector: less is no disk. */
 const smallestDisk = 512
 
 /** Whether there is nothing but text: no control characters, and UTF-8 as far as it goes. */

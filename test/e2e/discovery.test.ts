@@ -250,7 +250,7 @@ test('what is no disk is not read as one in silence', async (t) => {
   for (const name of ['a.txt', 'notes', 'small.data']) {
     const said = await vdisk(['convert', name, 'out.qcow2'], { cwd })
     assert.equal(said.code, 5, name)
-    assert.match(said.stderr, /not a disk image[^]*--from raw/)
+    assert.match(said.stderr, /(?:not a disk image|at least one sector of 512)[^]*--from raw/)
     const insisted = await vdisk(['convert', name, `${name}.qcow2`, '--from', 'raw'], { cwd })
     assert.equal(insisted.code, 0)
     if (name !== 'small.data')
@@ -270,6 +270,86 @@ test('what is no disk is not read as one in silence', async (t) => {
   assert.equal(insisted.code, 0)
   assert.match(insisted.stdout.toString() + insisted.stderr, /looks like a 7z archive/i)
   assert.deepEqual(fs.existsSync(join(cwd, 'out.qcow2')), false)
+})
+
+test('no table, no filesystem, no size of a disk: refused, whatever the name, unless --from raw says so', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  const bytes = Buffer.alloc(3003, 0x9d)
+  for (const name of ['tiny.raw', 'tiny.img', 'tiny.bin', 'tiny.001']) fs.writeFileSync(at(name), 'abc')
+  fs.writeFileSync(at('a.Z'), bytes)
+  fs.writeFileSync(at('firmware.bin'), bytes)
+  fs.writeFileSync(at('installer.bin'), '#!/bin/sh\nexit 0\n'.padEnd(4096))
+  fs.writeFileSync(at('film.001'), Buffer.concat([Buffer.from('\0\0\0\x18ftypisom'), Buffer.alloc(4084, 1)]))
+  for (const [name, said] of [
+    ['tiny.raw', /has 3 bytes: a disk has at least one sector of 512/],
+    ['tiny.img', /has 3 bytes/],
+    ['tiny.bin', /is text, not a disk image/],
+    ['tiny.001', /is text, not a disk image/],
+    ['a.Z', /has 3003 bytes, no whole number of sectors of 512, and nothing in it says that it is a disk/],
+    ['firmware.bin', /no whole number of sectors/],
+    ['installer.bin', /is text, not a disk image/],
+    ['film.001', /is a video or sound file, not a disk image/],
+  ] as const) {
+    const refused = await vdisk(['convert', name, 'out.qcow2'], { cwd })
+    assert.equal(refused.code, 5, name)
+    assert.match(refused.stderr, said)
+    assert.match(refused.stderr, /--from raw/)
+    assert.equal(fs.existsSync(at('out.qcow2')), false)
+  }
+  // A disk that was cut off has its boot sector still; parts may end within a sector; a name promises a disk.
+  const boot = Buffer.alloc(3003, 0x9d)
+  boot.set([0x55, 0xaa], 510)
+  fs.writeFileSync(at('cut'), boot)
+  fs.writeFileSync(at('part.001'), bytes)
+  fs.writeFileSync(at('odd.img'), bytes)
+  for (const name of ['cut', 'part.001', 'odd.img']) assert.equal((await vdisk(['info', name], { cwd })).code, 0, name)
+  fs.writeFileSync(at('words.img'), 'A line of text.\n'.repeat(64))
+  const words = await vdisk(['info', 'words.img'], { cwd })
+  assert.match(words.stdout.toString(), /named \.img, as a raw disk, but looks like text/)
+})
+
+test('boot code that is not known: a disk that may start, whoever says so', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  // An endless loop in the first sector, and an active partition.
+  const disk = Buffer.alloc(4 << 20)
+  disk.set([0xeb, 0xfe])
+  disk.set([0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0], 446)
+  disk.set([0x55, 0xaa], 510)
+  fs.writeFileSync(at('loop.raw'), disk)
+  for (const words of [
+    ['inspect', 'loop.raw'],
+    ['doctor', 'loop.raw', '--verbose'],
+    ['doctor', 'loop.raw', '--for', 'hyperv-gen2'],
+    ['convert', 'loop.raw', 'a.vhdx', '--for', 'hyperv-gen2'],
+  ]) {
+    const { stdout, stderr } = await vdisk(words, { cwd })
+    const text = `${stdout.toString()}${stderr}`.replaceAll(/\s+/g, ' ')
+    assert.match(text, /may start from BIOS/, words.join(' '))
+    assert.doesNotMatch(text, /disk starts from|: starts from/, words.join(' '))
+  }
+})
+
+test('a name of a file where a command belongs: the command that is meant', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
+  for (const [words, meant] of [
+    [['a.raw'], 'vdisk info a.raw'],
+    [['a.raw', 'b.qcow2'], 'vdisk convert a.raw b.qcow2'],
+    [['./a.raw', '/dev/sdx'], 'vdisk restore ./a.raw /dev/sdx'],
+    [['/dev/sdx'], 'vdisk inspect /dev/sdx'],
+    [['nbd://host/disk'], 'vdisk info nbd://host/disk'],
+    [['snapshot', 'a.raw'], 'vdisk snapshot list a.raw'],
+    [['chain', 'a.raw'], 'vdisk chain show a.raw'],
+    [['partition', 'a.raw'], 'vdisk partition list a.raw'],
+    [['/?'], 'vdisk --help'],
+  ] as const) {
+    const said = await vdisk(words, { cwd })
+    assert.equal(said.code, 2)
+    assert.ok(said.stderr.includes(`Did you mean "${meant}"?`), said.stderr)
+  }
 })
 
 test('a document, a program, a page that a server sent: no disk, unless a name or --from says so', async (t) => {
@@ -320,7 +400,14 @@ test('a target that cannot be written: what it would be, and what to use instead
   fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
   for (const [name, hint] of [
     ['out.7z', /pack it with 7z/],
-    ['out.e01', /reads Expert Witness.*cannot make one[^]*vdisk formats/],
+    ['out.e01', /reads Expert Witness.*cannot make one[^]*read raw images/],
+    ['out.dmg', /macOS attaches raw images/],
+    ['out.hdd', /Parallels imports \.vhd/],
+    ['out.qed', /\.qcow2/],
+    ['out.simg', /img2simg/],
+    ['out.tar', /would be a tar archive[^]*--for gce/],
+    ['out.vmx', /\.vmdk for it, or an \.ova/],
+    ['out.lzma', /xz --format=lzma/],
     ['out.iso', /\.img or \.raw/],
     ['out.xyz', /--to/],
     ['/dev/nothing', /vdisk restore/],
@@ -329,6 +416,14 @@ test('a target that cannot be written: what it would be, and what to use instead
     assert.equal(said.code, 2, name)
     assert.match(said.stderr, hint)
   }
+})
+
+test('an image that is named as a backup of another program is warned of: nothing would open it', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
+  const said = await vdisk(['convert', 'a.raw', 'a.tib', '--to', 'raw'], { cwd: at('.') })
+  assert.equal(said.code, 0)
+  assert.match(said.stderr, /a\.tib promises an Acronis backup, and it is written as Raw disk image/)
 })
 
 test('a fixed VHD that Azure would refuse: a warning, and the recipe of the help avoids it', async (t) => {
@@ -343,6 +438,9 @@ test('a fixed VHD that Azure would refuse: a warning, and the recipe of the help
   const azure = await vdisk(['convert', 'odd.raw', 'b.vhd', '-o', 'azure=true', '--json'], { cwd })
   assert.ok(!codes(azure.stdout).includes('W_NOT_WHOLE_MIB'))
   assert.equal(fs.statSync(at('b.vhd')).size, 7 * 1048576 + 512)
+  const resized = await vdisk(['resize', 'b.vhd', '8000100', '--json'], { cwd })
+  assert.deepEqual(codes(resized.stdout), ['W_ROUNDED_UP', 'W_NOT_WHOLE_MIB'])
+  assert.deepEqual(codes((await vdisk(['resize', 'b.vhd', '8M', '--json'], { cwd })).stdout), [])
 })
 
 test('a stream where a file is wanted: the command that reads streams is named, and does it', async (t) => {

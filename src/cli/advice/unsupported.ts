@@ -43,7 +43,7 @@ export const unsupportedAdvice: Readonly<Record<CodesOf<'unsupported'>, Advice>>
     'Check its certificates.',
   ],
   E_NEEDS_ROOT: ['Only root may attach a block device.', 'Run it as root.'],
-  E_NOT_A_DISK_IMAGE: ['It holds something else than a disk.', 'Name a disk image.'],
+  E_NOT_A_DISK_IMAGE: ['It holds something else than a disk, or only a piece of one.', 'Name a disk image.'],
   E_NOT_GROWABLE: ['The repair needs room behind the end of the file.', 'Repair a copy: --output FILE.'],
   E_NOT_WRITABLE: ['Images of this format or kind are not changed in place.', 'Convert it first, and change the copy.'],
   E_NO_FILESYSTEM: ['No filesystem that vdisk knows begins there.', 'vdisk inspect shows what is on the disk.'],

@@ -19,6 +19,9 @@ export default class PartitionFix extends BaseCommand {
 
     --new-ids gives the disk and its partitions new ids, for a clone that is used beside its original, and lists
     what may refer to the old ones. The exit code is 1 when errors are left that it cannot repair.
+
+    This is about the partition table. \`vdisk repair\` repairs the image file around the disk, and
+    \`vdisk doctor --mend\` what keeps the system on the disk from starting.
   `)
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.vhdx --dry-run' },

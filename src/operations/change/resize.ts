@@ -10,6 +10,7 @@ import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
 import { childrenOf } from '../chain/other-children.js'
+import { roundedNotes } from '../transfer/layout.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 import type { Progress } from '../progress.js'
@@ -76,7 +77,20 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     () => change(path, wanted, options),
   )
   using opened = openFile(path, readOptions(options))
-  return { ...plan, after: opened.capacity, size: sizeOf(opened), notes: [...tableNotes(opened), ...notes] }
+  return {
+    ...plan,
+    after: opened.capacity,
+    size: sizeOf(opened),
+    notes: [...tableNotes(opened), ...notes, ...sizeNotes(opened, plan.after)],
+  }
+}
+
+/** What the new size is otherwise than asked for, and who will not take it, as for a new image. Bytes. */
+function sizeNotes({ top: { driver, image }, capacity }: OpenedImage, wanted: number): Note[] {
+  return [
+    ...roundedNotes(driver, wanted, capacity),
+    ...(driver.createNotes?.({ capacity }, { subformat: image.subformat }) ?? []),
+  ]
 }
 
 /** Bytes of all files of the image. */

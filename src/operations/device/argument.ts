@@ -151,7 +151,9 @@ function findPath(path: string, platform: DiskPlatform): FoundDevice {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat?.isFile() === true) {
     throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, {
-      hint: `A file is converted with: vdisk convert ${shellWord(path)} TARGET`,
+      hint:
+        `A file is converted with: vdisk convert ${shellWord(path)} TARGET\n` +
+        `It is written to a disk with: vdisk restore ${shellWord(path)} DEVICE`,
     })
   }
   return platform.find(path)

@@ -1,4 +1,5 @@
 import type { Platform } from '../../platforms/index.js'
+import { startText } from '../inspect/boot/diagnosis.js'
 import type { InspectResult } from '../inspect/inspect.js'
 import type { DoctorReport } from './report.js'
 
@@ -20,7 +21,7 @@ export function checkFirmware(
     report.skip('boot loaders', `${platform.id} starts a kernel of its own choice`, false)
     return
   }
-  report.look(`boot loaders: starts from ${boot.firmware}`)
+  report.look(`boot loaders: ${startText(boot)}`)
   const starts = wanted.filter((one) => boot.firmware === 'both' || boot.firmware === one)
   const [only] = wanted
   const windows = operatingSystem.found.some(({ family }) => family === 'windows')
@@ -34,7 +35,7 @@ export function checkFirmware(
       why:
         boot.firmware === 'none' || only === undefined
           ? 'no firmware finds anything to start'
-          : `${platform?.id ?? 'it'} has ${titles[only]} alone, and the disk starts from the other`,
+          : `${platform?.id ?? 'it'} has ${titles[only]} alone, and the disk ${startText(boot)}`,
       remedy: { kind: 'inside-guest', text: loaderRemedy(only, windows, scheme === 'gpt') },
     })
     return

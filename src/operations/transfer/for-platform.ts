@@ -4,6 +4,7 @@ import type { Note } from '../../block/types.js'
 import type { OpenedImage } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import type { Platform } from '../../platforms/index.js'
+import { startText } from '../inspect/boot/diagnosis.js'
 import { examine } from '../inspect/inspect.js'
 import { choosePlatform, type ChoiceRequest, type PlatformChoice } from '../platform/choice.js'
 import { fitDisk } from '../platform/fit.js'
@@ -42,8 +43,7 @@ function firmwareNotes({ id, firmware }: Platform, name: string, opened: OpenedI
     {
       code: 'W_PLATFORM_FIRMWARE',
       message:
-        `the disk starts from ${titles[boot.firmware]}, and ${id} has ${titles[has[0] ?? 'bios']} alone: ` +
-        'it will not start there',
+        `the disk ${startText(boot)}, and ${id} has ${titles[has[0] ?? 'bios']} alone: ` + 'it will not start there',
     },
   ]
 }

@@ -3,9 +3,11 @@ import type { Note } from '../../block/types.js'
 import { printable, usage } from '../../errors.js'
 import type { CreateContext, DiskShape, FormatDriver, ImageWriter, OptionValues } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
+import { namedBackup } from '../../formats/foreign-advice.js'
 import { otherTarget } from '../../formats/other-extensions.js'
-import { promisedKind } from '../../formats/promised-kind.js'
+import { promisedKind, type PromisedKind } from '../../formats/promised-kind.js'
 import type { Registry } from '../../formats/registry.js'
+import { extensionOf } from '../../sys/host-path.js'
 import { refuseStreamName } from './stream-target.js'
 
 /** A driver that can make images. */
@@ -48,7 +50,7 @@ export function targetFormat(
   }
   if (!canCreate(found))
     throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, {
-      hint: '`vdisk formats` shows what can be made.',
+      hint: insteadOf(found) ?? '`vdisk formats` shows what can be made.',
     })
   // The subformat is an option of formats that have several; the only one of the others may still be named.
   const { subformat, ...others } = given
@@ -61,9 +63,15 @@ export function targetFormat(
   }
 }
 
+/** What the programs that want a format take in its place, where that is known. */
+function insteadOf({ extensions }: FormatDriver): string | undefined {
+  const [extension] = extensions
+  return extension === undefined ? undefined : otherTarget(`.${extension}`)?.hint
+}
+
 /** What the user should know where the name of a target promises another format than it is written in. */
 export function nameNotes(registry: Registry, path: string | undefined, driver: FormatDriver): Note[] {
-  const promised = path === undefined ? undefined : promisedKind(path, registry)
+  const promised = path === undefined ? undefined : (promisedKind(path, registry) ?? promisedBackup(path))
   if (path === undefined || promised === undefined || promised.id === driver.id) return []
   if (promised.plain === true && driver.plain === true) return []
   return [
@@ -75,6 +83,12 @@ export function nameNotes(registry: Registry, path: string | undefined, driver: 
         'programs that go by the name will not read it',
     },
   ]
+}
+
+/** A name of backups that only their names give away: an image named so is taken for one, by vdisk too. */
+function promisedBackup(path: string): PromisedKind | undefined {
+  const title = namedBackup(extensionOf(path).slice(1).toLowerCase())
+  return title === undefined ? undefined : { title }
 }
 
 function canCreate(driver: FormatDriver): driver is CreatingDriver {
@@ -128,7 +142,7 @@ export function layoutNotes({ format, shape, capacity, sourceSectorSize }: Layou
   const { driver, options } = format
   return [
     ...sectorSizeNotes(driver, shape.sectorSize, sourceSectorSize),
-    ...roundedNotes(driver, shape, capacity),
+    ...roundedNotes(driver, shape.capacity, capacity),
     ...(driver.createNotes?.({ capacity, parent: shape.parent }, options) ?? []),
   ]
 }
@@ -154,13 +168,14 @@ function sectorSizeNotes(driver: FormatDriver, sectorSize: SectorSize, source: n
   ]
 }
 
-function roundedNotes(driver: FormatDriver, shape: LayoutChange['shape'], capacity: number): Note[] {
-  if (capacity <= shape.capacity) return []
+/** What a user should know of a disk that got larger than it was to be. Bytes. */
+export function roundedNotes(driver: FormatDriver, wanted: number, capacity: number): Note[] {
+  if (capacity <= wanted) return []
   return [
     {
       code: 'W_ROUNDED_UP',
       message:
-        `the size of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} cannot hold ` +
+        `the size of ${wanted} bytes was rounded up to ${capacity}, with zeros: ${driver.title} cannot hold ` +
         'it exactly',
     },
   ]

@@ -86,7 +86,7 @@ async function measureOnce(source: string | undefined, options: MeasureOptions &
   const choice = options.for === undefined ? undefined : choiceFor(options.for, {}, { ...options, registry })
   if (choice === undefined && options.to === undefined)
     throw usage('E_USAGE', 'measure needs the format of the image', {
-      hint: 'Give it with --to, or a platform with --for.',
+      hint: 'Give it with --to, or a platform with --for: vdisk measure disk.raw --to qcow2.',
     })
   const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
   const format = targetFormat(registry, undefined, to, chosen)

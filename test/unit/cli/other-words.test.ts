@@ -50,3 +50,18 @@ test('a program that copies anything: which command does it depends on what is a
   ] as const)
     assert.equal(copyingCommand(line.split(' ')), command, line)
 })
+
+test('the name of a program before its command: the command decides', () => {
+  for (const [line, command] of [
+    ['qemu-img info a.img', 'info'],
+    ['qemu-img resize a.img 1G', 'resize'],
+    ['qemu-img', 'convert'],
+    ['VBoxManage clonemedium a b', 'convert'],
+    ['VBoxManage showmediuminfo a', 'info'],
+    ['hdiutil attach a.dmg', 'mount'],
+    ['hdiutil convert a.dmg', 'convert'],
+    ['vdisk convert a b', 'convert'],
+    ['vdisk', undefined],
+  ] as const)
+    assert.equal(suggestion(line.split(' '), names), command, line)
+})

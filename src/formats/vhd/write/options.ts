@@ -101,7 +101,9 @@ export function sizeNotes(shape: Pick<DiskShape, 'capacity' | 'parent'>, options
     {
       code: 'W_NOT_WHOLE_MIB',
       message:
-        `the disk of ${capacity} bytes is no whole number of MiB, which Azure refuses; -o azure=true ` + 'rounds it up',
+        `the disk of ${capacity} bytes is no whole number of MiB, which Azure refuses: -o azure=true of convert and ` +
+        'create rounds it up, and so does vdisk resize IMAGE ' +
+        `${Math.ceil(capacity / mebibyte)}M`,
     },
   ]
 }

@@ -31,6 +31,19 @@ export interface BootDiagnosis {
   readonly problems: readonly (Problem & { readonly partition?: number })[]
 }
 
+/** What is known of it: `starts from BIOS`, `may start from BIOS and UEFI`, `starts from BIOS, may start from UEFI`. */
+export function startText({ firmware, uncertain }: Pick<BootDiagnosis, 'firmware' | 'uncertain'>): string {
+  if (firmware === 'none') return 'starts from neither BIOS nor UEFI'
+  const all = firmware === 'both' ? (['bios', 'uefi'] as const) : [firmware]
+  const names = (some: readonly ('bios' | 'uefi')[]): string => some.map((one) => one.toUpperCase()).join(' and ')
+  const sure = all.filter((one) => !uncertain.includes(one))
+  const parts = [
+    ...(sure.length === 0 ? [] : [`starts from ${names(sure)}`]),
+    ...(uncertain.length === 0 ? [] : [`may start from ${names(uncertain)}`]),
+  ]
+  return parts.join(', ')
+}
+
 const systemTypes = ['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']
 const biosBootType = '21686148-6449-6e6f-744e-656564454649'
 const headLength = 1536
