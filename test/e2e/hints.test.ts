@@ -546,7 +546,7 @@ const cases: readonly Case[] = [
   {
     code: 'E_READ_ONLY_FORMAT',
     make: (f) => (raw(f, 'a.raw'), undefined),
-    command: ['convert', 'a.raw', 'o.qcow', '--to', 'qcow'],
+    command: ['convert', 'a.raw', 'o.bochs', '--to', 'bochs'],
     says: /vdisk (formats)/,
     follow: (command) => [[command]],
   },
