@@ -20,6 +20,7 @@ export const codesOf = {
   negative: [],
   usage: [
     'E_CAPACITY',
+    'E_CLOSED',
     'E_COMPACT_TARGET',
     'E_COUNT',
     'E_EMPTY_DRIVE',

@@ -98,19 +98,63 @@ export function systemCode(error: unknown): string | undefined {
   return errno === -constants.errno.EDQUOT ? 'EDQUOT' : code
 }
 
+const systemWords: Readonly<Record<string, string>> = {
+  EACCES: 'no permission',
+  EADDRINUSE: 'something is there already',
+  EBUSY: 'it is in use',
+  EDQUOT: 'no space left in the quota',
+  EFBIG: 'the filesystem does not take a file of that size',
+  EINVAL: 'the system does not take it',
+  EISDIR: 'it is a folder',
+  ELOOP: 'links in it lead in a circle',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'the name is too long',
+  ENFILE: 'too many open files',
+  ENODEV: 'there is no such device',
+  ENOENT: 'it does not exist',
+  ENOSPC: 'no space left',
+  ENOTDIR: 'a part of the path is no folder',
+  ENOTEMPTY: 'the folder is not empty',
+  ENXIO: 'nothing is behind it',
+  EPERM: 'no permission',
+  EROFS: 'the filesystem is read-only',
+  ETXTBSY: 'it is a program that runs',
+}
+
+/**
+ * Why the system refused something, in words and without the path, which the caller knows: what a call is given may be
+ * a path of this process alone (`/proc/self/fd/…`). Of other errors their message.
+ */
+export function systemReason(error: unknown): string {
+  if (!(error instanceof Error)) return printable(String(error))
+  const code = systemCode(error)
+  const known = code === undefined ? undefined : systemWords[code]
+  if (known !== undefined) return known
+  // As libuv has it: `ECODE: what it means, call 'path'`.
+  const [, meaning] = /^(E[A-Z0-9]+: .+?), \w+(?: '[^]*')?$/.exec(error.message) ?? []
+  return printable(meaning ?? error.message)
+}
+
+/** Of which file or address an error of the system is, as it was given. */
+function systemSubject(error: NodeJS.ErrnoException & { readonly address?: unknown }): string | undefined {
+  const { path, address } = error
+  const text = typeof path === 'string' ? path : typeof address === 'string' ? address : undefined
+  return text?.replace(/^\/proc\/self\/fd\/\d+\/?/, '')
+}
+
 /**
  * What the system refused, where nothing nearer to it said so in its own words: never a bug of this program.
  * Undefined for every other error.
  */
 export function systemError(error: unknown): ImageError | undefined {
   if (!(error instanceof Error)) return undefined
-  const { syscall, path } = error as NodeJS.ErrnoException
+  const { syscall } = error as NodeJS.ErrnoException
   const code = systemCode(error) ?? ''
   const options = { cause: error }
-  // The system's text has names as they are, with line ends and all.
-  const what = printable(error.message)
+  const subject = systemSubject(error) ?? ''
+  const what = `${subject === '' ? (syscall ?? 'the system') : printable(subject)}: ${systemReason(error)}`
   if (['EMFILE', 'ENFILE'].includes(code) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))
-    return usage('E_OPEN_FILES', `no more files can be opened: ${what}`, {
+    return usage('E_OPEN_FILES', `no more files can be opened: ${printable(error.message)}`, {
       ...options,
       hint: 'Raise the limit of open files (ulimit -n 1024), or close other programs.',
     })
@@ -123,7 +167,7 @@ export function systemError(error: unknown): ImageError | undefined {
   if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(code)) return usage('E_NOT_FOUND', what, options)
   if (code === 'EIO')
     return /^(?:read|scandir|readlink|stat|lstat|fstat)$/.test(syscall)
-      ? corrupt('E_READ', `${path === undefined ? '' : `${path}: `}${what}`, options)
+      ? corrupt('E_READ', what, options)
       : targetError('E_WRITE', what, options)
   return undefined
 }

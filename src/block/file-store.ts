@@ -8,6 +8,7 @@ import {
   refused,
   systemCode,
   systemError,
+  systemReason,
   targetError,
   type HostPath,
   type ImageErrorOptions,
@@ -198,7 +199,7 @@ export class FileStore implements ByteStore {
       } catch (cause) {
         throw corrupt(
           'E_READ',
-          `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${reason(cause)}`,
+          `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${systemReason(cause)}`,
           { cause, details: { position } },
         )
       }
@@ -322,7 +323,7 @@ export class FileStore implements ByteStore {
       }
     } catch (cause) {
       if (this.growable) throw writeError(this.path, 'cannot be closed', cause)
-      throw corrupt('E_READ', `${this.name}: cannot be closed: ${reason(cause)}`, { cause })
+      throw corrupt('E_READ', `${this.name}: cannot be closed: ${systemReason(cause)}`, { cause })
     }
   }
 }
@@ -367,10 +368,6 @@ function openDirect(path: string, descriptor: number): number | undefined {
   }
 }
 
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
-}
-
 /** Formats are not read from start to end: what cannot be read at any place has to be kept somewhere first. */
 const streamHint = 'Only convert reads a stream, as standard input: vdisk convert - disk.qcow2 < STREAM'
 
@@ -380,7 +377,8 @@ function notAFile(path: string, options: ImageErrorOptions): ImageError {
 
 function openError(path: string, cause: unknown, purpose: 'read' | 'change'): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? corrupt('E_READ', reason(cause), { cause })
+  if (code === 'EMFILE' || code === 'ENFILE')
+    return systemError(cause) ?? corrupt('E_READ', systemReason(cause), { cause })
   const name = printable(path)
   // Opened to be changed; to be read it can be opened.
   if (code === 'EISDIR') return folderError(path)
@@ -405,7 +403,7 @@ function openError(path: string, cause: unknown, purpose: 'read' | 'change'): Im
       cause,
       hint: 'Stop the virtual machine, server or mount that uses it first.',
     })
-  return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
+  return corrupt('E_READ', `${name}: cannot be opened: ${systemReason(cause)}`, { cause })
 }
 
 /**
@@ -413,7 +411,7 @@ function openError(path: string, cause: unknown, purpose: 'read' | 'change'): Im
  */
 export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
   const code = systemCode(cause)
-  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? targetError('E_WRITE', reason(cause))
+  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? targetError('E_WRITE', systemReason(cause))
   const name = printable(path)
   const where = position === undefined ? {} : { details: { position } }
   if (code === 'ENOSPC' || code === 'EDQUOT')
@@ -431,5 +429,5 @@ export function writeError(path: string, what: string, cause: unknown, position?
     return targetError('E_WRITE_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
   if (code === 'EEXIST') return targetError('E_EXISTS', `${name} exists already`, { cause })
   if (code === 'ENOENT') return targetError('E_NO_FOLDER', `${name} ${what}: its folder does not exist`, { cause })
-  return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause, ...where })
+  return targetError('E_WRITE', `${name} ${what}: ${systemReason(cause)}`, { cause, ...where })
 }

@@ -127,8 +127,19 @@ export function allowInUse() {
   })
 }
 
+/** The override of the guard for images that have a file as their parent. */
+export function allowOtherChildren() {
+  return boolean({
+    summary:
+      'change or replace a file although other images have it as their parent; they may be worth nothing afterwards',
+    helpGroup: 'GUARD OVERRIDE',
+  })
+}
+
 interface ChainFlags {
   readonly 'allow-in-use': boolean
+  /** Of commands that change or replace files. */
+  readonly 'allow-other-children'?: boolean
   readonly 'allow-reference': string[] | undefined
   readonly search: string[] | undefined
   readonly 'parent-map': ParentMapping[] | undefined
@@ -143,6 +154,7 @@ export function chainValues(flags: ChainFlags) {
     parentMap: flags['parent-map'],
     parentFormat: flags['parent-format'],
     allowInUse: flags['allow-in-use'],
+    allowOtherChildren: flags['allow-other-children'],
   }
 }
 
@@ -177,6 +189,7 @@ export const writeFlags = {
   }),
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
+  'allow-other-children': allowOtherChildren(),
 }
 
 /** Flags of check alone. */
@@ -231,6 +244,7 @@ export const mountFlags = {
   'allow-table-loss': boolean({
     summary: 'write to a partition in which a part of the partition table lies, which may be lost then',
   }),
+  'allow-other-children': allowOtherChildren(),
   throwaway: boolean({
     exclusive: ['overlay', 'write'],
     summary: 'without DIR: let the files be changed, and forget the changes at the end',
@@ -263,6 +277,7 @@ export const repairFlags = {
   }),
   limit: count({ summary: 'actions, and findings of each code, that are shown; 20 when left out, 100 with --json' }),
   'allow-in-use': allowInUse(),
+  'allow-other-children': allowOtherChildren(),
 }
 
 /** Most bytes of a disk that are moved a second. */

@@ -93,6 +93,7 @@ export function targetValues(
     readonly force: boolean
     readonly 'dry-run': boolean
     readonly uuid: string | undefined
+    readonly 'allow-other-children': boolean
     readonly flush?: boolean
     readonly verify?: boolean
     readonly threads?: number | undefined
@@ -108,6 +109,7 @@ export function targetValues(
     ...formatValues(flags),
     force: flags.force,
     dryRun: flags['dry-run'],
+    allowOtherChildren: flags['allow-other-children'],
     uuid: flags.uuid,
     time: buildTime(),
     flush: flags.flush,

@@ -1,5 +1,5 @@
 import fs from '../sys/host-fs.js'
-import { exitCodes, systemCode, targetError, type ImageError } from '../errors.js'
+import { exitCodes, systemCode, systemReason, targetError, type ImageError } from '../errors.js'
 import { once } from '../sys/once.js'
 import { mayBeTerminal } from '../sys/terminal.js'
 
@@ -89,7 +89,7 @@ export function outputError(cause: Error, name: string): ImageError {
     return targetError('E_PIPE', `the reader of ${name} went away before everything was written`, { cause })
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return targetError('E_NO_SPACE', `${name} cannot be written: no space left`, { cause })
-  return targetError('E_WRITE', `${name} cannot be written: ${cause.message}`, { cause })
+  return targetError('E_WRITE', `${name} cannot be written: ${systemReason(cause)}`, { cause })
 }
 
 /** After the first EPIPE a stream is destroyed, and every later write fails so. */

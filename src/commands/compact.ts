@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { allowOtherChildren, openFlags, openValues, progressFlag } from '../cli/flags.js'
 
 export default class Compact extends BaseCommand {
   static override summary = 'Free the space of zeros and unused blocks.'
@@ -18,6 +18,7 @@ export default class Compact extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE --output FILE|--in-place [FLAGS]'
   static override flags = {
     ...openFlags,
+    'allow-other-children': allowOtherChildren(),
     output: stringFlag({ helpValue: 'FILE', summary: 'where the compacted copy goes' }),
     'in-place': boolean({ summary: 'change the image itself' }),
     force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, progressFlag, openValues } from '../cli/flags.js'
+import { allowOtherChildren, openFlags, progressFlag, openValues } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
 
@@ -33,6 +33,7 @@ export default class Cp extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE:/PATH TARGET [FLAGS]'
   static override flags = {
     ...openFlags,
+    'allow-other-children': allowOtherChildren(),
     recursive: boolean({ char: 'r', summary: 'copy a folder with all that is in it' }),
     force: boolean({ char: 'f', summary: 'replace files that exist, each once its copy is complete' }),
     ...progressFlag,

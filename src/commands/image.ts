@@ -139,6 +139,7 @@ export default class ImageDisk extends BaseCommand {
       ...(await this.context(flags)),
       allowSameDisk: flags['allow-same-disk'],
       allowInUse: flags['allow-in-use'],
+      allowOtherChildren: flags['allow-other-children'],
       verify: flags.verify,
       dryRun: flags['dry-run'],
       toolVersion: this.config.version,

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { allowOtherChildren, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { printable } from '../errors.js'
 import type { InspectPageOptions } from '../operations/inspect/inspect-page.js'
@@ -29,6 +29,7 @@ export default class Inspect extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
   static override flags = {
     ...openFlags,
+    'allow-other-children': allowOtherChildren(),
     ...progressFlag,
     html: stringFlag({
       helpValue: 'FILE',

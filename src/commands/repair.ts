@@ -45,6 +45,7 @@ export default class Repair extends BaseCommand {
       inPlace: flags['in-place'],
       force: flags.force,
       allowInUse: flags['allow-in-use'],
+      allowOtherChildren: flags['allow-other-children'],
       dryRun: flags['dry-run'],
       limit: flags.limit ?? (flags.json ? undefined : 20),
     })

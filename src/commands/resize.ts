@@ -46,7 +46,6 @@ export default class Resize extends BaseCommand {
       ...(await this.context(flags)),
       ...openValues(flags),
       shrink: flags.shrink,
-      allowOtherChildren: flags['allow-other-children'],
       allowMisplacedMetadata: flags['allow-misplaced-metadata'],
       dryRun: flags['dry-run'],
     })

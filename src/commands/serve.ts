@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { count, openFlags, openValues, progressFlag, tcpEndpoint } from '../cli/flags.js'
+import { allowOtherChildren, count, openFlags, openValues, progressFlag, tcpEndpoint } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import type { ServeReady } from '../operations/serve/serve.js'
 
@@ -75,6 +75,7 @@ export default class Serve extends BaseCommand {
     'allow-table-loss': boolean({
       summary: 'let clients write to a partition in which a part of the partition table lies',
     }),
+    'allow-other-children': allowOtherChildren(),
     persistent: boolean({ char: 't', summary: 'go on when the last client has gone' }),
     'tls-cert': stringFlag({
       helpValue: 'FILE',

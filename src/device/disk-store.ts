@@ -5,7 +5,7 @@ import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { writeError } from '../block/file-store.js'
 import type { ByteStore } from '../block/types.js'
 import { assertWithin } from '../block/within.js'
-import { corrupt, isImageError, printable, refused, targetError, type Label } from '../errors.js'
+import { corrupt, isImageError, printable, refused, systemReason, targetError, type Label } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 
 export interface DiskStoreOptions {
@@ -73,7 +73,7 @@ export class DiskStore implements ByteStore {
           cause,
           hint: 'Disks belong to root: run the command with sudo.',
         })
-      throw corrupt('E_READ', `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      throw corrupt('E_READ', `${path} cannot be opened: ${systemReason(cause)}`, {
         cause,
       })
     }
@@ -111,8 +111,7 @@ export class DiskStore implements ByteStore {
       } catch (cause) {
         throw corrupt(
           'E_READ',
-          `${this.name}: cannot read ${target.length - done} bytes at byte ${position + done}: ` +
-            (cause instanceof Error ? cause.message : String(cause)),
+          `${this.name}: cannot read ${target.length - done} bytes at byte ${position + done}: ` + systemReason(cause),
           { cause, details: { position: position + done } },
         )
       }

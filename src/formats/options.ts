@@ -1,4 +1,4 @@
-import { printable, usage } from '../errors.js'
+import { isImageError, printable, usage } from '../errors.js'
 import type { OptionSpec, OptionValues } from './driver.js'
 
 const factors: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40, P: 2 ** 50 }
@@ -85,11 +85,15 @@ function expected({ type, choices }: OptionSpec): string {
 }
 
 function optionValue(spec: OptionSpec, value: OptionValue, whose: string): OptionValue {
-  const read = readers[spec.type](value, spec)
+  const details = { option: spec.name }
+  const wrong = `${whose}: the option ${spec.name} is ${expected(spec)}, not ${printable(String(value))}`
+  let read: OptionValue | undefined
+  try {
+    read = readers[spec.type](value, spec)
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    throw usage('E_SIZE', wrong, { hint: error.hint, details, cause: error })
+  }
   if (read !== undefined) return read
-  throw usage(
-    'E_OPTION_VALUE',
-    `${whose}: the option ${spec.name} is ${expected(spec)}, not ${printable(String(value))}`,
-    { details: { option: spec.name } },
-  )
+  throw usage('E_OPTION_VALUE', wrong, { details })
 }

@@ -1,5 +1,5 @@
 import { FileStore } from '../block/file-store.js'
-import { printable, usage, type HostPath, type Label } from '../errors.js'
+import { printable, systemReason, usage, type HostPath, type Label } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { folderPart, inFolder, lastPart, realPath } from '../sys/host-path.js'
 import { fileId, isName, type Location, type LocationId, type Scheme } from './location.js'
@@ -76,7 +76,7 @@ function namesIn(folder: HostPath): readonly string[] {
   try {
     return fs.readdirSync(folder)
   } catch (cause) {
-    throw usage('E_PERMISSION', `the folder ${printable(folder)} cannot be listed: ${(cause as Error).message}`, {
+    throw usage('E_PERMISSION', `the folder ${printable(folder)} cannot be listed: ${systemReason(cause)}`, {
       cause,
       hint: 'Run as a user who may list the folder.',
     })

@@ -1,5 +1,5 @@
 import { writeError } from '../block/file-store.js'
-import { printable, targetError, type HostPath } from '../errors.js'
+import { printable, systemReason, targetError, type HostPath } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { folderPart, inFolder, lastPart } from '../sys/host-path.js'
 
@@ -77,8 +77,11 @@ export function removePartial(path: HostPath, shown: string = path): void {
   try {
     fs.removeFileSync(path)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw targetError('E_LEFT_OVER', `the unfinished file ${printable(shown)} cannot be removed: ${why}`, { cause })
+    throw targetError(
+      'E_LEFT_OVER',
+      `the unfinished file ${printable(shown)} cannot be removed: ${systemReason(cause)}`,
+      { cause },
+    )
   }
 }
 

@@ -319,6 +319,22 @@ const cases: readonly Case[] = [
     says: /--allow-other-children/,
     follow: () => [['resize', 'base.vhdx', '+8M', '--allow-other-children']],
   },
+  ...[
+    ['create', 'base.qcow2', '1M', '--force'],
+    ['serve', 'base.qcow2', '--write', '--socket', 'socket'],
+  ].map((command) => ({
+    code: 'E_OTHER_CHILDREN',
+    make: (f: string) => {
+      raw(f, 'a.raw')
+      return [
+        ['convert', 'a.raw', 'base.qcow2'],
+        ['create', 'c.qcow2', '--parent', 'base.qcow2'],
+      ]
+    },
+    command,
+    says: /vdisk chain flatten[^]*--allow-other-children/,
+    follow: () => [['create', 'base.qcow2', '1M', '--force', '--allow-other-children']],
+  })),
   {
     code: 'E_MISPLACED_METADATA',
     make: (f) => {
@@ -709,6 +725,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/imaging/image.ts': 'test/interop/image-disk.test.ts',
   'operations/imaging/image-options.ts': 'test/unit/operations/imaging/combinations.test.ts',
   'operations/imaging/image-address.ts': 'test/interop/image-addresses.test.ts',
+  'operations/library/own-store.ts': 'test/unit/library.test.ts',
   'engine/content-sum.ts': 'test/unit/engine/content-sum.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',
   'operations/imaging/changed-blocks.ts': 'test/interop/image-bitmaps.test.ts',

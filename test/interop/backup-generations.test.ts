@@ -12,7 +12,7 @@ import { listSet } from '../../src/operations/backup/list.js'
 import { pruneSet } from '../../src/operations/backup/prune.js'
 import { runSet } from '../../src/operations/backup/run.js'
 import { check } from '../../src/operations/check/check.js'
-import { blocksPath, KnownBlocks } from '../../src/operations/imaging/blocks-file.js'
+import { KnownBlocks } from '../../src/operations/imaging/blocks-file.js'
 import { imageDisk } from '../../src/operations/imaging/image.js'
 import { usedOnly } from '../../src/operations/transfer/used-only.js'
 import { diskLike, readAll } from '../support/content.js'
@@ -21,6 +21,7 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { run } from '../support/tools.js'
 import { emptyFile, haveAll, withKernelMount, withMount } from '../support/volumes.js'
+import { blocksPath } from '../../src/operations/imaging/companions.js'
 
 const skip = loopsMissing() ?? farFolderMissing() ?? false
 const mebibyte = 1048576

@@ -6,7 +6,7 @@ import { crc32c } from '../../src/binary/checksum.js'
 import { isImageError } from '../../src/errors.js'
 import { openFile } from '../../src/formats/open.js'
 import { check } from '../../src/operations/check/check.js'
-import { blocksPath, KnownBlocks } from '../../src/operations/imaging/blocks-file.js'
+import { KnownBlocks } from '../../src/operations/imaging/blocks-file.js'
 import { imageDisk as imageWith } from '../../src/operations/imaging/image.js'
 import type { ImageDiskOptions } from '../../src/operations/imaging/image-options.js'
 import { readImageRecord } from '../../src/operations/imaging/record.js'
@@ -16,6 +16,7 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
 import { have, run } from '../support/tools.js'
+import { blocksPath } from '../../src/operations/imaging/companions.js'
 
 const skip = loopsMissing() ?? farFolderMissing() ?? false
 const mebibyte = 1048576

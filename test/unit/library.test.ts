@@ -170,6 +170,60 @@ test('a store is closed once, also where nothing came to be opened', async (t) =
   assert.deepEqual(fs.readdirSync(folder), [])
 })
 
+test('reading what is no part of the disk, or is closed, is refused by name', async () => {
+  const image = await openImage(fixture('partitioned-disk.vhdx'))
+  const { capacity } = image
+  for (const [offset, length] of [
+    [0, NaN],
+    [NaN, 1],
+    [-1, 1],
+    [0, -1],
+    [0.5, 1],
+    [0, 1.5],
+    [2 ** 53, 1],
+    [0, 2 ** 53],
+    [capacity, 1],
+    [0, capacity + 1],
+    [Infinity, 0],
+  ] as const)
+    assert.throws(() => image.read(offset, length), { name: 'RangeError', message: /leave the disk of \d+ bytes/ })
+  assert.throws(() => [...image.extents(2, 1)], RangeError)
+  assert.equal(image.read(capacity, 0).length, 0)
+  const runs = image.extents()
+  const chunks = image.chunks()
+  await chunks.next()
+  runs.next()
+  image.close()
+  const closed = (error: unknown): boolean => isImageError(error) && error.code === 'E_CLOSED'
+  assert.throws(() => image.read(0, 1), closed)
+  assert.throws(() => [...image.extents()], closed)
+  assert.throws(() => [...runs], closed)
+  assert.throws(() => image.describe(), closed)
+  await assert.rejects(async () => await chunks.next(), closed)
+  await assert.rejects(async () => await image.chunks().next(), closed)
+})
+
+test('a store whose close fails says so, and that the image which was made of it is whole', async (t) => {
+  const disk = diskLike(3 * 1048576, 5)
+  const target = join(testFolder(t), 'a.raw')
+  const store: ReadableStore = {
+    size: disk.length,
+    name: 'mine',
+    read: (position, bytes) => bytes.set(disk.subarray(position, position + bytes.length)),
+    close: () => assert.fail('the connection is gone'),
+  }
+  await assert.rejects(convert(store, target, { from: 'raw' }), (error) => {
+    assert.ok(isImageError(error), String(error))
+    assert.equal(error.code, 'E_READ')
+    assert.match(error.message, /mine: cannot be closed: the connection is gone/)
+    assert.match(error.hint ?? '', /The new image is complete and in place/)
+    return true
+  })
+  assert.ok(fs.readFileSync(target).equals(disk))
+  // What failed before is what is reported.
+  await assert.rejects(convert(store, target, { from: 'raw' }), { code: 'E_EXISTS' })
+})
+
 test('a stream that is not read to its end is let go', async (t) => {
   const folder = testFolder(t)
   const interruption = new AbortController()

@@ -8,6 +8,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
     'The tables of this format cannot address a disk of that size.',
     'Choose another format or larger units.',
   ],
+  E_CLOSED: ['Of the library: an image that was closed is not read any more.', 'Open it again.'],
   E_COMPACT_TARGET: ['A compacted image is either a copy or the image itself.', 'Name one of the two.'],
   E_COUNT: ['The value is a count or a share with limits.', help],
   E_EMPTY_DRIVE: ['A drive without a medium has no bytes to read.', 'Put the medium in, and run the command again.'],

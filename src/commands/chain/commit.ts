@@ -46,7 +46,6 @@ export default class ChainCommit extends BaseCommand {
       ...imageValues(flags),
       deleteChild: flags['delete-child'],
       verify: flags.verify || undefined,
-      allowOtherChildren: flags['allow-other-children'],
       dryRun: flags['dry-run'],
     })
     await this.show({ schema: 'vdisk.chain.commit', result, view: () => import('../../cli/view/chain-commit.js') })

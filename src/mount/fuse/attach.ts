@@ -1,6 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import { endianness } from 'node:os'
-import { printable, targetError, unsupported, type ImageError } from '../../errors.js'
+import { printable, systemReason, targetError, unsupported, type ImageError } from '../../errors.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { currentUser } from '../../sys/self.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -58,7 +58,7 @@ function openDevice(): number {
   try {
     return fs.openSync(device, fs.constants.O_RDWR)
   } catch (cause) {
-    throw noFuse(`${device} cannot be opened: ${(cause as Error).message}`)
+    throw noFuse(`${device} cannot be opened: ${systemReason(cause)}`)
   }
 }
 

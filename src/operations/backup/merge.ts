@@ -9,8 +9,9 @@ import { relinkAhead, relinkChain } from '../chain/relink.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import type { Step } from '../transfer/step.js'
 import { linksOf } from './links.js'
-import { companionsOf, flushFolder, shownName } from './set.js'
+import { flushFolder, shownName } from './set.js'
 import { rebind, settle } from './settle.js'
+import { companionsOf } from '../imaging/companions.js'
 
 /**
  * Takes an image out of a chain: it takes in what its child holds, and then gets the child's name. Its own point is
@@ -52,7 +53,7 @@ export class Merge {
 
   #unlist(): void {
     // A point is on the list as long as it cannot be merged.
-    for (const path of [this.#image, this.#child]) guardChange(path, 'changed', { ofSet: true })
+    for (const path of [this.#image, this.#child]) guardChange(path, 'changed', { ofSet: true, keepsChildren: true })
     this.#bound = this.#above().filter(isBound)
     for (const file of companionsOf(this.#image)) fs.removeFileSync(file)
     flushFolder(this.#folder)

@@ -4,16 +4,17 @@ import { isImageError, printable, refused, usage, type HostPath } from '../../er
 import { imagesOf } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
-import { childrenOf } from '../chain/other-children.js'
+import { childrenOf } from '../in-use/children.js'
 import { guardChange } from '../in-use/guard.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { isPolicy, keptPoints, type KeepReason } from './keep.js'
 import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
 import { linksOf, type LinkedPoint } from './links.js'
-import { companionsOf, flushFolder, imagesSize, recordsOf, removeLeftovers, setFolder, shownName } from './set.js'
+import { flushFolder, imagesSize, recordsOf, removeLeftovers, setFolder, shownName } from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, type Policy } from './settings.js'
+import { companionsOf } from '../imaging/companions.js'
 
 export interface PruneOptions extends Policy {
   readonly dryRun?: boolean
@@ -206,7 +207,7 @@ class PrunePlan {
 
   #isTaken(path: HostPath): boolean {
     try {
-      guardChange(path, 'deleted', { ofSet: true })
+      guardChange(path, 'deleted', { ofSet: true, keepsChildren: true })
       return false
     } catch (error) {
       if (!isImageError(error)) throw error

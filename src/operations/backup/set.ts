@@ -7,9 +7,7 @@ import { inFolder, lastPart, realPath } from '../../sys/host-path.js'
 import type { Disk, DiskPlatform } from '../../device/types.js'
 import { findDevice } from '../device/argument.js'
 import { areKnown, identityDifferences, recordedSource } from '../device/origin.js'
-import { blocksPath } from '../imaging/blocks-file.js'
-import { imageRecordPath, readImageRecord, type ImageRecord, type RecordedSource } from '../imaging/record.js'
-import { salvageMapPath } from '../imaging/salvage-map.js'
+import { readImageRecord, type ImageRecord, type RecordedSource } from '../imaging/record.js'
 
 /** The real path of a set's folder. @throws ImageError usage E_NO_SET */
 export function setFolder(given: string): HostPath {
@@ -53,11 +51,6 @@ export function recordsOf<Image extends SetImage>(
 /** Bytes of the files of all images of a set. */
 export function imagesSize(folder: HostPath): number {
   return imagesOf(folder).reduce((sum, { path }) => sum + fs.statSync(path).size, 0)
-}
-
-/** The files that lie beside an image, and belong to it. */
-export function companionsOf(path: HostPath): readonly HostPath[] {
-  return [imageRecordPath(path), blocksPath(path), salvageMapPath(path)]
 }
 
 /** Names that were given or taken in a set's folder outlive a power cut. */

@@ -30,10 +30,11 @@ export function readJobs(path: string, folder: string): readonly Job[] {
   if (stat.isDirectory()) throw usage('E_JOBS', `${name} is a folder, not a file with jobs`, { hint: howToWrite })
   const { size } = stat
   if (size > largest) throw usage('E_JOBS', `${name} has ${size} bytes; a list of jobs has at most ${largest}`)
+  const text = fs.readFileSync(path, 'utf8')
   let list: unknown
   try {
     // Aliases could make a small file a large list.
-    list = parse(fs.readFileSync(path, 'utf8'), { maxAliasCount: 0 })
+    list = parse(text, { maxAliasCount: 0 })
   } catch (error) {
     throw usage(
       'E_JOBS',

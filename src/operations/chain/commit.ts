@@ -17,7 +17,7 @@ import { firstContent } from '../change/content-search.js'
 import { comparedPiece, writeDiffering, type WrittenBytes } from './differing-units.js'
 import { readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
-import { childrenOf } from './other-children.js'
+import { childNames, childrenOf } from '../in-use/children.js'
 import { openNewParent, parentShape } from '../transfer/parent.js'
 import { linkedImage, recordOf, relinker, chainFile, type LinkedImage } from './relink.js'
 import { realFolder } from '../../sys/host-path.js'
@@ -25,8 +25,6 @@ import { milliseconds } from '../../sys/clock.js'
 import { nextTurn } from '../../sys/next-turn.js'
 
 export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
-  /** Changes the parent although other images have it as their parent too: they are worth nothing afterwards. */
-  readonly allowOtherChildren?: boolean
   /** Removes the child when the parent holds everything, and that has been compared. */
   readonly deleteChild?: boolean
   /** Compares the disks afterwards. */
@@ -116,7 +114,7 @@ function look(childPath: string, options: CommitOptions): Plan {
     throw refused(
       'E_OTHER_CHILDREN',
       `${parent.path} is the parent of other images too, which are worth nothing when it changes: ` +
-        otherChildren.join(', '),
+        childNames(otherChildren),
       {
         hint:
           'Give them another parent first (vdisk chain rebase), or flatten them. --allow-other-children ' +
@@ -129,7 +127,7 @@ function look(childPath: string, options: CommitOptions): Plan {
   if (grandchildren.length > 0)
     throw refused(
       'E_OTHER_CHILDREN',
-      `${childPath} cannot be deleted: it is the parent of ${grandchildren.join(', ')}`,
+      `${childPath} cannot be deleted: it is the parent of ${childNames(grandchildren)}`,
       { hint: 'Rebase them onto the parent afterwards, and delete it then.' },
     )
   return {
@@ -152,11 +150,12 @@ interface Merged {
 
 async function merge(childPath: string, plan: Plan, options: CommitOptions): Promise<Merged> {
   const { dryRun = false } = options
-  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun })
+  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun, keepsChildren: true })
   using target = openToChange(plan.parentPath, {
     ...parentOptions(plan, options),
     draft: dryRun,
     keepsIdentity: true,
+    keepsChildren: true,
   })
   assertSameParent(childPath, child.opened.layers[1], target.opened.top)
   child.opened.findDamage()
@@ -282,7 +281,7 @@ async function writeOver(
 
 /** Records the parent as it is now, its id or its time, in the child. */
 function renew(childPath: string, plan: Plan, options: CommitOptions): void {
-  using child = openToChange(childPath, readOptions(options))
+  using child = openToChange(childPath, { ...readOptions(options), keepsChildren: true })
   const { opened, shape } = openNewParent(
     plan.parentPath,
     childPath,
@@ -329,7 +328,7 @@ function firstFile({ files: [file], name }: Layer) {
 
 /** Removes it as its only user: who has it open would go on writing into a file without a name. */
 function removeChild(path: string, options: CommitOptions): void {
-  guardChange(path, 'deleted', options)
+  guardChange(path, 'deleted', { ...options, keepsChildren: true })
   using locked = FileStore.openWrite(path)
   try {
     fs.unlinkSync(locked.path)

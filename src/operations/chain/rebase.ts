@@ -109,7 +109,12 @@ async function rebased(
 
 /** The new parent, for a child whose format is not known before it is opened itself. */
 function openedParent(childPath: string, parentPath: string, options: RebaseOptions): NewParent {
-  using child = openToChange(childPath, { ...readOptions(options), chain: 'optional', draft: true })
+  using child = openToChange(childPath, {
+    ...readOptions(options),
+    chain: 'optional',
+    draft: true,
+    keepsChildren: true,
+  })
   recordOf(child)
   return openNewParent(parentPath, childPath, child.opened.top.driver, chainOptions(options))
 }

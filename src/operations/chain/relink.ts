@@ -73,7 +73,7 @@ export function relinkAhead(
   using next = openFile(nextPath, { ...readOptions(options), chain: 'optional' })
   const { identity: nextIdentity } = next.top.image
   if (nextIdentity === undefined) return false
-  using child = openToChange(childPath, readOptions(options))
+  using child = openToChange(childPath, { ...readOptions(options), keepsChildren: true })
   const { opened, shape } = openNewParent(parentPath, childPath, child.opened.top.driver, chainOptions(options))
   using parent = opened
   recordOf(child).reference.verify(parent.top.image)
@@ -88,6 +88,7 @@ function relinked(childPath: string, parentPath: string, options: RelinkOptions)
     ...readOptions(options),
     chain: 'optional',
     draft: options.dryRun === true,
+    keepsChildren: true,
   })
   const {
     image,

@@ -8,6 +8,7 @@ import { convert } from '../transfer/convert.js'
 import { HeldFolder } from '../../location/folder.js'
 import { moveWithoutReplacing, partialName, removePartial } from '../../location/partial.js'
 import { folderPart, lastPart } from '../../sys/host-path.js'
+import type { InUseOptions } from '../in-use/guard.js'
 import { lockReplaced } from '../in-use/replacing.js'
 import { checkTarget } from '../transfer/target.js'
 
@@ -21,9 +22,8 @@ export async function changedCopy<Result>(
   path: string,
   output: string,
   change: (copy: string) => Promise<Result>,
-  options: {
+  options: InUseOptions & {
     readonly force?: boolean
-    readonly allowInUse?: boolean
     readonly signal?: AbortSignal
     readonly onProgress?: (progress: Progress) => void
   } = {},

@@ -11,7 +11,7 @@ import { changingInPlace } from './left-state.js'
 import { Registry } from '../../formats/registry.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { nameNotes } from '../transfer/layout.js'
-import { readOptions, type ReadOptions } from '../open/opening.js'
+import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface CompactOptions extends ReadOptions {
   /** Where a compacted copy goes; the image itself is then only read. */
@@ -69,8 +69,8 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
           () => work(path),
         )
       : await changedCopy(path, options.output, work, {
+          ...chainOptions(options),
           force: options.force,
-          allowInUse: options.allowInUse,
           signal: options.signal,
           onProgress: options.onProgress,
         })

@@ -9,8 +9,8 @@ import { guardMember, lossNotes } from '../partition/resized-volume.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
-import { childrenOf } from '../chain/other-children.js'
 import { roundedNotes } from '../transfer/layout.js'
+import { childNames, childrenOf } from '../in-use/children.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 import type { Progress } from '../progress.js'
@@ -19,8 +19,6 @@ import { realFolder } from '../../sys/host-path.js'
 export interface ResizeOptions extends ReadOptions {
   /** Cuts off content too. */
   readonly shrink?: boolean
-  /** Goes on although other images have this one as their parent, and do not fit it, or show less, afterwards. */
-  readonly allowOtherChildren?: boolean
   /** Goes on where the disk is a member (RAID, dynamic disk) at its own size only. */
   readonly allowMisplacedMetadata?: boolean
   /** Says what would be done. */
@@ -57,11 +55,11 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
   wholeImage(path, 'resize changes the size of a whole disk; a partition is resized inside the guest')
   localFile(path, options)
   if (options.dryRun === true) {
-    guardChange(path, 'changed', options)
+    guardChange(path, 'changed', { ...options, keepsChildren: true })
     // Only read: opening it for changes would bring a journal into the file.
     using opened = openFile(path, readOptions(options))
     changing(opened)
-    for (const file of opened.top.files) guardChange(file.path, 'changed', options)
+    for (const file of opened.top.files) guardChange(file.path, 'changed', { ...options, keepsChildren: true })
     const plan = await look(path, opened, wanted, options, opened.top.image)
     guardChildren(path, opened, plan, options)
     return { ...plan, size: sizeOf(opened), notes: memberNotes(path, opened, plan.after, options) }
@@ -111,7 +109,8 @@ async function change(
   wanted: Wanted,
   options: ResizeOptions,
 ): Promise<Plan & { readonly notes: readonly Note[] }> {
-  using opened = openToChange(path, readOptions(options))
+  // Whether children go on fitting it depends on the new size.
+  using opened = openToChange(path, { ...readOptions(options), keepsChildren: true })
   const { image, disk } = opened
   if (image.resize === undefined)
     throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, {
@@ -158,7 +157,7 @@ function guardChildren(
   throw refused(
     'E_OTHER_CHILDREN',
     `${printable(path)} is the parent of other images, which do not fit a disk of another size: ` +
-      children.map((child) => printable(child)).join(', '),
+      childNames(children),
     {
       hint:
         'Resize the newest child: its parent stays as it is. Or flatten the children first (vdisk chain flatten). ' +

@@ -151,7 +151,7 @@ async function change(
   localFile(path, options)
   const read = { ...readOptions(options), chain: 'optional' as const }
   if (options.dryRun === true) {
-    guardChange(path, 'changed', options)
+    guardChange(path, 'changed', { ...options, keepsChildren: true })
     using opened = openFile(path, read)
     changing(opened)
     const { plan, count } = await prepare(opened.top.image)
@@ -188,7 +188,7 @@ async function changeOpened(
   options: SnapshotChangeOptions,
   prepare: (image: DiskImage) => Change | Promise<Change>,
 ): Promise<SnapshotChangeResult> {
-  using opened = openToChange(path, read)
+  using opened = openToChange(path, { ...read, keepsChildren: true })
   const { image } = opened
   const { plan, count, steps } = await prepare(opened.opened.top.image)
   const work = steps(image)

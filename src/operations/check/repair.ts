@@ -9,6 +9,7 @@ import { copy, type Progress } from '../../engine/index.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
 import type { DiskImage, Finding, FormatDriver, OpenContext, OptionValues, RepairAction } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
+import { openFile, type ImageFile } from '../../formats/open.js'
 import { detectFormat, ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { HostLocation } from '../../location/file.js'
@@ -40,6 +41,8 @@ export interface RepairOptions {
   readonly dryRun?: boolean
   /** Changes or replaces a file although a loop device or a server shows it to others. */
   readonly allowInUse?: boolean
+  /** Replaces an existing output although other images have it as their parent. */
+  readonly allowOtherChildren?: boolean
   /** How many findings of one code are kept, and how many actions. */
   readonly limit?: number
   readonly signal?: AbortSignal
@@ -131,8 +134,8 @@ class Repair {
     using source = FileStore.openRead(this.#path)
     const driver = this.#driver(source)
     const { output } = this.#options
-    if (this.#options.inPlace === true) guardChange(this.#path, 'changed', this.#options)
-    if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)], this.#options)
+    if (this.#options.inPlace === true) this.#guard(this.#path)
+    if (output !== undefined) checkTarget(output, this.#options.force === true, this.#sources(source), this.#options)
     const writers = this.#writers(source)
     using draft = new DraftStore(source)
     const mended = await this.#mend('draft', draft, driver, source.size, output)
@@ -147,7 +150,7 @@ class Repair {
       using source = FileStore.openRead(this.#path)
       this.#driver(source)
     }
-    guardChange(this.#path, 'changed', this.#options)
+    this.#guard(this.#path)
     using store = FileStore.openWrite(this.#path)
     const driver = this.#driver(store)
     const outcome = await this.#mend('file', store, driver, store.size)
@@ -167,7 +170,7 @@ class Repair {
       self: new StreamLocation(source),
     })
     const driver = this.#driver(source)
-    const sources = [this.#file(source)]
+    const sources = this.#sources(source)
     const writers = this.#writers(source)
     using files = new TargetFiles(checkTarget(output, force, sources, this.#options), { force, sources, durable: true })
     using writer = plain.create(
@@ -189,6 +192,14 @@ class Repair {
     return result
   }
 
+  /**
+   * A repair is done for those that read an image too, and leaves its id: what its children show is what they could
+   * not read before.
+   */
+  #guard(file: string): void {
+    guardChange(file, 'changed', { ...this.#options, keepsChildren: true })
+  }
+
   /** Who writes to the image while it is read. */
   #writers(source: FileStore): readonly Note[] {
     return this.#options.allowInUse === true ? [] : watchWriters()(this.#file(source), source.fd)
@@ -202,7 +213,7 @@ class Repair {
     size: number,
     output?: string,
   ): Promise<Outcome> {
-    using further = new FurtherFiles(this.#path, place, (file) => guardChange(file, 'changed', this.#options))
+    using further = new FurtherFiles(this.#path, place, (file) => this.#guard(file))
     const context = this.#context(driver, further)
     const actions: RepairAction[] = []
     let actionCount = 0
@@ -273,7 +284,7 @@ class Repair {
     }
   }
 
-  #file(store: FileStore) {
+  #file(store: FileStore): ImageFile {
     const stat = fs.fstatSync(store.fd, { bigint: true })
     return {
       path: this.#path,
@@ -284,6 +295,19 @@ class Repair {
       device: stat.dev,
       inode: stat.ino,
       mode: Number(stat.mode) % 0o1000,
+    }
+  }
+
+  /** The image and all that it reads, as far as it can be opened: none of it is replaced. */
+  #sources(store: FileStore): ImageFile[] {
+    const own = this.#file(store)
+    try {
+      const { from, fromOptions } = this.#options
+      using opened = openFile(this.#path, { registry: this.#registry, from, options: fromOptions, chain: 'optional' })
+      return [own, ...opened.files]
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      return [own]
     }
   }
 

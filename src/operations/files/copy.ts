@@ -6,10 +6,13 @@ import { aborted, corrupt, isImageError, printable, targetError, unsupported, us
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
 import { HostFolder, type FileAttributes } from './host-folder.js'
+import type { ImageFile } from '../../formats/open.js'
+import { guardChange } from '../in-use/guard.js'
 import { problem } from '../inspect/info.js'
 import type { FileProblem } from './list.js'
 import { pathBelow } from './listed-files.js'
 import { openVolume, type VolumeOptions } from './volume.js'
+import { assertNoSource } from '../transfer/target.js'
 import { folderPart, inFolder, lastPart, realPath } from '../../sys/host-path.js'
 import { nextTurn } from '../../sys/next-turn.js'
 
@@ -64,8 +67,11 @@ export async function copyFiles(
     throw usage('E_IS_DIRECTORY', `${source.path} is a folder`, {
       hint: 'Use --recursive to copy it with all that is in it.',
     })
-  const copier = new Copier(tree, force, signal, onProgress)
   const place = placeOf(target, source.path, source.node.kind === 'directory')
+  // Of a whole folder only what is read is kept: each file would be asked about, and others beside it be opened.
+  if (force && place.name !== undefined && source.node.kind !== 'directory')
+    guardChange(inFolder(place.folder, place.name), 'replaced', opening)
+  const copier = new Copier(tree, force, volume.files, signal, onProgress)
   using folder = HostFolder.open(place.folder)
   if (place.name !== undefined) await copier.entry(folder, [], place.name, source.path, source.node)
   else await copier.contents(folder, [], source.path, source.node)
@@ -112,6 +118,7 @@ class Copier {
   readonly failures: FileProblem[] = []
   readonly #tree: FileTree
   readonly #force: boolean
+  readonly #sources: readonly ImageFile[]
   readonly #signal: AbortSignal | undefined
   readonly #onProgress: ((progress: Progress) => void) | undefined
   readonly #piece = new Uint8Array(pieceLength)
@@ -125,11 +132,13 @@ class Copier {
   constructor(
     tree: FileTree,
     force: boolean,
+    sources: readonly ImageFile[],
     signal: AbortSignal | undefined,
     onProgress: ((progress: Progress) => void) | undefined,
   ) {
     this.#tree = tree
     this.#force = force
+    this.#sources = sources
     this.#signal = signal
     this.#onProgress = onProgress
   }
@@ -158,10 +167,12 @@ class Copier {
         return
       }
       case 'link':
+        this.#keepSources(folder, host)
         folder.link(host, node.target ?? '', attributes, this.#force)
         this.counts.links++
         return
       case 'file':
+        this.#keepSources(folder, host)
         if (!this.#linked(folder, host, node)) {
           await folder.file(host, attributes, this.#force, (descriptor) =>
             this.#content(descriptor, `${folder.path}/${host}`, node),
@@ -176,6 +187,11 @@ class Copier {
           `${path} is no file, folder or link (a device, a pipe, a socket): it is not copied`,
         )
     }
+  }
+
+  /** @throws ImageError refused E_SAME_FILE where a file that is read would be replaced. */
+  #keepSources(folder: HostFolder, host: string): void {
+    if (this.#force) assertNoSource(inFolder(folder.path, host), folder.statOf(host), this.#sources)
   }
 
   /** Copies what is in a folder; what fails is noted. */

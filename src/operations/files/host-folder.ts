@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs'
 import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
 import { printable, targetError } from '../../errors.js'
@@ -69,6 +70,11 @@ export class HostFolder implements Disposable {
         throw targetError('E_EXISTS', `${printable(this.#shown(name))} exists already, and is no folder`, { cause })
       throw writeError(this.#shown(name), 'cannot be opened as a folder', cause)
     }
+  }
+
+  /** What has a name in the folder, a link itself; undefined where the name is free. */
+  statOf(name: string): BigIntStats | undefined {
+    return fs.lstatSync(this.#place(name), { bigint: true, throwIfNoEntry: false })
   }
 
   /**

@@ -2,7 +2,7 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { printable, unsupported, usage, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, FileTree } from '../../filesystem/types.js'
-import type { OpenedImage } from '../../formats/open.js'
+import type { ImageFile, OpenedImage } from '../../formats/open.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { diskVolumes, logicalVolumes } from '../open/disk-volumes.js'
 import { openReadableLater, parseImageArgument, type LaterOptions, type ReadOptions } from '../open/opening.js'
@@ -19,6 +19,8 @@ export interface OpenedVolume extends Disposable {
   readonly tree: FileTree
   /** What the user should know of the image; asked for when all has been read. */
   readonly notes: readonly Note[]
+  /** The files of this computer that it is read from. */
+  readonly files: readonly ImageFile[]
   /** At the end of whatever read it. @throws ImageError corrupt E_SOURCE_CHANGED. */
   readonly assertUnchanged: () => void
 }
@@ -37,6 +39,7 @@ export async function openVolume(image: string, options: VolumeOptions = {}): Pr
       image,
       filesystem,
       tree: filesystem.openTree(),
+      files: source.files,
       get notes() {
         return [...source.notes, ...filesystemNotes(filesystem)]
       },

@@ -47,6 +47,7 @@ export interface WrittenRun extends BadRun {
 
 interface GapOptions {
   readonly allowInUse?: boolean
+  readonly allowOtherChildren?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -57,10 +58,10 @@ export async function fillGaps(
   target: string,
   bad: readonly BadRun[],
   open: OpenOptions,
-  { allowInUse, signal, onProgress }: GapOptions,
+  { allowInUse, allowOtherChildren, signal, onProgress }: GapOptions,
 ): Promise<{ readonly left: readonly BadRun[]; readonly written: readonly WrittenRun[] }> {
   const salvage = new SalvagingSource(source)
-  using image = openToChange(target, { ...open, allowInUse })
+  using image = openToChange(target, { ...open, allowInUse, allowOtherChildren })
   if (image.disk.capacity < source.capacity)
     throw corrupt(
       'E_TRUNCATED',

@@ -14,6 +14,7 @@ import fs from '../../sys/host-fs.js'
 import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
 import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { Label } from '../../errors.js'
+import { blocksPath } from './companions.js'
 
 /** docs/incremental.md, "The file of block digests". Little-endian; the digests begin at `digestsAt`. */
 const blocksHeader = struct('little', 136, {
@@ -39,11 +40,6 @@ const pageLength = 65536
 
 /** Bytes of a disk that one digest is of, in the files that continue no other. */
 const digestedLength = 262144
-
-/** `disk.vhdx` → `disk.vhdx.blocks`. */
-export function blocksPath(imagePath: string): string {
-  return `${imagePath}.blocks`
-}
 
 /** A file that an image's content lies in. */
 export interface ChainFile {

@@ -5,9 +5,10 @@ import type { BlockSource } from '../../block/types.js'
 import { blockLength, partDigests } from '../../engine/tree-hash.js'
 import { printable, refused } from '../../errors.js'
 import type { DigestPart } from '../transfer/disk-digests.js'
-import { blocksPath, type KnownBlocks } from './blocks-file.js'
+import type { KnownBlocks } from './blocks-file.js'
 import type { GuardAnswer } from './guards.js'
 import type { SinceImage } from './since.js'
+import { blocksPath } from './companions.js'
 
 /** What a dirty bitmap says of a disk, against an earlier image of it. */
 export interface ChangedBlocks {

@@ -12,8 +12,7 @@ import { compressedTarget } from '../transfer/sink-compressed.js'
 import { refuseAddress } from '../transfer/target.js'
 import { usualFormat } from '../transfer/target-output.js'
 import { heatText, type GuardAnswer, type Heat } from './guards.js'
-import { imageRecordPath } from './record.js'
-import { salvageMapPath } from './salvage-map.js'
+import { imageRecordPath, salvageMapPath } from './companions.js'
 
 /** A small file that belongs to an object of another computer, beside it. */
 class SmallFile {

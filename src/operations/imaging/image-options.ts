@@ -40,6 +40,8 @@ export interface ImageDiskOptions {
   readonly allowSameDisk?: boolean
   /** Replaces an image although something else has it, where that can be overridden. */
   readonly allowInUse?: boolean
+  /** Replaces an image although other images have it as their parent. */
+  readonly allowOtherChildren?: boolean
   /** Reads the image back and compares its digest with what was read from the disk. */
   readonly verify?: boolean
   readonly force?: boolean

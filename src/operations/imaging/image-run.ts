@@ -12,13 +12,14 @@ import { DiskDigests, type DigestPart } from '../transfer/disk-digests.js'
 import { proveDigest } from '../transfer/proof.js'
 import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sink-file.js'
 import type { Step } from '../transfer/step.js'
-import { BlocksWriter, blocksPath } from './blocks-file.js'
+import { BlocksWriter } from './blocks-file.js'
 import { CarriedDigests } from './carried-digests.js'
 import { badBytes } from './bad-ranges.js'
 import { HeldSource, when, type HeldSourceOptions } from './held-source.js'
-import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
-import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
+import { writeImageRecord, type Consistency, type ImageRecord } from './record.js'
+import { writeSalvageMap } from './salvage-map.js'
 import type { SinceImage } from './since.js'
+import { imageRecordPath, salvageMapPath, blocksPath } from './companions.js'
 
 /** What is imaged, and how, wherever the image goes. */
 export interface ReadingOptions extends HeldSourceOptions {

@@ -1,4 +1,5 @@
 import type { BlockSource, Note } from '../../block/types.js'
+import type { InUseOptions } from '../in-use/guard.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
@@ -32,15 +33,13 @@ import {
   type GuardAnswer,
   type Heat,
 } from './guards.js'
-import { blocksPath } from './blocks-file.js'
 import { changedBlocks, type ChangedBlocks } from './changed-blocks.js'
 import { badBytes } from './bad-ranges.js'
 import { ImageAddress, isReadOnce, refuseHot } from './image-address.js'
 import { ImageRun, type ReadingOptions } from './image-run.js'
 import { beginImage, identityOf } from './resume-facts.js'
 import { fittedContent, keptContent, type KeptContent } from './kept-content.js'
-import { imageRecordPath, type RecordedSource } from './record.js'
-import { salvageMapPath } from './salvage-map.js'
+import { type RecordedSource } from './record.js'
 import { openSince, type SinceImage } from './since.js'
 import { planSnapshot, type SnapshotChoice } from './snapshot-choice.js'
 import { UploadRun } from './upload-run.js'
@@ -51,6 +50,7 @@ import { refuseCombinations, type ImageDiskOptions } from './image-options.js'
 import type { ImageDiskResult } from './image-result.js'
 import { digestedParts } from './parts.js'
 import { milliseconds } from '../../sys/clock.js'
+import { imageRecordPath, salvageMapPath, blocksPath } from './companions.js'
 
 /** Bad ranges listed in a result; the map file has all. */
 export const listedRanges = 100
@@ -261,14 +261,20 @@ class Imaging {
 
   /** Where the image is to stand; undefined where it is sent to another computer. */
   async #place(): Promise<TargetPlace | undefined> {
-    const { force = false, allowInUse } = this.#options
+    const { force = false } = this.#options
     if (this.#address !== undefined) {
       await this.#address.check(force)
       return undefined
     }
-    const place = checkTarget(this.#target, force, this.#files, { allowInUse })
+    const place = checkTarget(this.#target, force, this.#files, this.#overrides)
     this.#checkCompanions()
     return place
+  }
+
+  /** What overrides the guards of a file that is replaced. */
+  get #overrides(): InUseOptions {
+    const { allowInUse, allowOtherChildren, registry } = this.#options
+    return { allowInUse, allowOtherChildren, registry }
   }
 
   /** What the image was made for. */
@@ -416,6 +422,7 @@ class Imaging {
         place,
         shape,
         force: this.#options.force === true,
+        guards: this.#overrides,
         sources: this.#files,
         modes: [mode === undefined ? 0o600 : mode % 0o1000],
         flush,

@@ -4,6 +4,7 @@ import type { Location } from '../../location/location.js'
 import { writeWhole } from '../../location/partial.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
 import { JsonChecker } from './json-checker.js'
+import { imageRecordPath } from './companions.js'
 
 /** Where the bytes of an image came from. Sizes and positions are bytes. */
 export interface RecordedSource {
@@ -120,11 +121,6 @@ const maximumPartitions = 4096
 export const mostBitmaps = 64
 const schema = 'vdisk.image-record'
 const schemaVersion = 1
-
-/** `disk.vhdx` → `disk.vhdx.vdisk.json`. */
-export function imageRecordPath(imagePath: string): string {
-  return `${imagePath}.vdisk.json`
-}
 
 /** A record or map says about a disk what only those may know who may read its image. */
 function modeOfImage(imagePath: string): number {

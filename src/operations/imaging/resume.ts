@@ -12,27 +12,21 @@ import { layerInfo } from '../inspect/info.js'
 import { listedRanges } from './image.js'
 import type { ImageDiskOptions } from './image-options.js'
 import type { ImageDiskResult } from './image-result.js'
-import {
-  imageRecordPath,
-  readImageRecord,
-  writeImageRecord,
-  type Consistency,
-  type ImageRecord,
-  type RecordedSource,
-} from './record.js'
-import { blocksPath } from './blocks-file.js'
+import { readImageRecord, writeImageRecord, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
 import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './bad-ranges.js'
 import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './guards.js'
-import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
+import { readSalvageMap, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom, recordedSource } from '../device/origin.js'
 import { lastPart } from '../../sys/host-path.js'
 import { milliseconds } from '../../sys/clock.js'
+import { imageRecordPath, salvageMapPath, blocksPath } from './companions.js'
 
 export type ResumeImageOptions = Pick<
   ImageDiskOptions,
   | 'registry'
   | 'allowSameDisk'
   | 'allowInUse'
+  | 'allowOtherChildren'
   | 'dryRun'
   | 'verify'
   | 'toolVersion'
@@ -59,8 +53,8 @@ export async function resumeImage(
   const now = recordedSource(device)
   const record = recordOf(target)
   assertSameDisk(source, target, record, now, device.size)
-  const { allowInUse } = options
-  guardChange(target, 'changed', { allowInUse })
+  const { allowInUse, allowOtherChildren } = options
+  guardChange(target, 'changed', { allowInUse, allowOtherChildren })
   const heat = heatOf(device, platform)
   const sameDisk = guardSameDisk(device, heat, target, platform, options.allowSameDisk === true)
   const bad = readSalvageMap(salvageMapPath(target), device.size)

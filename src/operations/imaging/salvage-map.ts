@@ -6,11 +6,6 @@ import { corrupt, printable, reference } from '../../errors.js'
 /** A million runs, at about forty characters. */
 const maximumSize = 128 * 1048576
 
-/** `disk.vhdx` → `disk.vhdx.map`. */
-export function salvageMapPath(imagePath: string): string {
-  return `${imagePath}.map`
-}
-
 /** Writes which parts of a disk could not be read. Whole or not at all. @throws ImageError target */
 export function writeSalvageMap(path: string, size: number, bad: readonly BadRun[], tool: string): void {
   writeWhole(path, salvageMapText(size, bad, tool), 0o600)

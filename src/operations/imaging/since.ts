@@ -13,7 +13,8 @@ import { localFile } from '../open/image-file.js'
 import { openNewParent } from '../transfer/parent.js'
 import { DigestedDisk, trustedBlocks, type KnownBlocks } from './blocks-file.js'
 import type { GuardAnswer } from './guards.js'
-import { imageRecordPath, readImageRecord, type ImageRecord, type RecordedSource } from './record.js'
+import { readImageRecord, type ImageRecord, type RecordedSource } from './record.js'
+import { imageRecordPath } from './companions.js'
 
 /** The disk that is imaged now. */
 export interface ImagedDisk {

@@ -19,7 +19,8 @@ import type { ImageAddress } from './image-address.js'
 import { readingText, type ImageMade, type ReadingOptions } from './image-run.js'
 import { OrderedDigests } from './ordered-digests.js'
 import { imageRecordText, type Consistency, type ImageRecord } from './record.js'
-import { salvageMapPath, salvageMapText } from './salvage-map.js'
+import { salvageMapText } from './salvage-map.js'
+import { salvageMapPath } from './companions.js'
 
 /** What is imaged into an object of another computer. */
 export interface UploadRunOptions extends ReadingOptions {

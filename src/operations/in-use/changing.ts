@@ -5,10 +5,14 @@ import { guardChange, type InUseOptions } from './guard.js'
 /**
  * Opens an image to change it, when nobody else has it: the one way in which operations change an image in place. A
  * draft is guarded as well, so that a dry run is refused what the run would be.
- * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE; those of opening an image to change it.
+ * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE, E_OTHER_CHILDREN; those of opening an image to
+ * change it.
  */
 export function openToChange(path: string, options: WritableOptions & InUseOptions = {}): OpenedWritable {
   const file = localFile(path, options)
-  guardChange(file, 'changed', options)
-  return openWritableImage(file, { ...options, guard: (path) => guardChange(path, 'changed', options) })
+  const keepsChildren = options.keepsChildren ?? options.keepsContent === true
+  guardChange(file, 'changed', { ...options, keepsChildren })
+  // Children read all files of an image, and were looked for.
+  const guard = (further: string): void => guardChange(further, 'changed', { ...options, keepsChildren: true })
+  return openWritableImage(file, { ...options, guard })
 }

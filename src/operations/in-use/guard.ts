@@ -3,25 +3,31 @@ import { effectOf } from '../../device/bytes.js'
 import { printable, refused, type ImageError } from '../../errors.js'
 import { isInSet } from '../../location/backup-set.js'
 import { realPath } from '../../sys/host-path.js'
+import type { ChainOptions } from '../open/opening.js'
+import { childNames, childrenOfFile } from './children.js'
 import { thisMachine } from './machine.js'
 
-export interface InUseOptions {
-  /** Goes on although something else has the file, as far as it is neither mounted, nor swap space, nor locked. */
-  readonly allowInUse?: boolean
-  /** Whether it is the backup set itself that changes one of its images. */
-  readonly ofSet?: boolean
+type Change = 'changed' | 'replaced' | 'deleted'
+
+/** Those of the chain say how images that may be children are opened. */
+export interface InUseOptions extends ChainOptions {
+  /** Whether children go on fitting the file and showing what they did, or were looked for in another way. */
+  readonly keepsChildren?: boolean
   /** The machine; this one when left out. */
   readonly machine?: DiskPlatform
 }
 
 /**
  * Refuses to change or replace a file whose bytes somebody else has: a mounted filesystem, swap space, a loop device
- * or volume, a server, a program that locked it. A file that does not exist is nobody's.
+ * or volume, a server, a program that locked it, other images that have it as their parent. A file that does not exist
+ * is nobody's. An image of a backup set is refused too: all later points would change with it.
+ *
+ * Every operation that changes, replaces or deletes a file of the user asks here: those that change an image in place
+ * by {@link openToChange}, those that make a file by `checkTarget`.
  * @param what what would be done, as in `be changed`.
- * So is an image of a backup set: all later points would change with it.
- * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE, E_IN_SET.
+ * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE, E_IN_SET, E_OTHER_CHILDREN.
  */
-export function guardChange(path: string, what: 'changed' | 'replaced' | 'deleted', options: InUseOptions = {}): void {
+export function guardChange(path: string, what: Change, options: InUseOptions = {}): void {
   if (options.ofSet !== true && isInSet(realPath(path) ?? path))
     throw refused('E_IN_SET', `${printable(path)} cannot be ${what}, it is an image of a backup set`, {
       hint:
@@ -30,9 +36,32 @@ export function guardChange(path: string, what: 'changed' | 'replaced' | 'delete
     })
   const machine = options.machine ?? thisMachine()
   const trail = machine.trail?.(path, 'write')
-  if (trail === undefined || machine.holders === undefined) return
-  const refusal = refusalOf(path, what, machine.holders(trail), options.allowInUse === true)
-  if (refusal !== undefined) throw refusal
+  if (trail !== undefined && machine.holders !== undefined) {
+    const refusal = refusalOf(path, what, machine.holders(trail), options.allowInUse === true)
+    if (refusal !== undefined) throw refusal
+  }
+  if (options.keepsChildren !== true && options.allowOtherChildren !== true) guardChildren(path, what, options)
+}
+
+const insteadOf: Readonly<Record<Change, string>> = {
+  changed: 'Make the change in a child, or flatten the others first (vdisk chain flatten)',
+  replaced: 'Give the target another name, or flatten the others first (vdisk chain flatten)',
+  deleted: 'Flatten them first (vdisk chain flatten)',
+}
+
+/** @throws ImageError refused E_OTHER_CHILDREN when other images beside a file read through it. */
+function guardChildren(path: string, what: Change, options: ChainOptions): void {
+  const children = childrenOfFile(path, options)
+  if (children.length === 0) return
+  throw refused(
+    'E_OTHER_CHILDREN',
+    `${printable(path)} cannot be ${what}, it is the parent of ${childNames(children)}`,
+    {
+      hint:
+        `${insteadOf[what]}. --allow-other-children goes on nevertheless: a child then shows other content, or does ` +
+        'not open any more.',
+    },
+  )
 }
 
 interface Rule {

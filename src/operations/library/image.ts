@@ -1,4 +1,4 @@
-import { stopIfAborted } from '../../errors.js'
+import { stopIfAborted, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
 import { openReadableLater, openStoreLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
@@ -31,6 +31,7 @@ const chunkLength = 1048576
 /** An image open for reading, with its whole chain. Close it with `using`, or `close()`. */
 export class Image implements Disposable {
   readonly #opened: OpenedImage
+  #closed = false
 
   constructor(opened: OpenedImage) {
     this.#opened = opened
@@ -56,20 +57,25 @@ export class Image implements Disposable {
 
   /**
    * Bytes of the disk; the parents answer for what the image does not hold.
-   * @throws RangeError outside [0, capacity]; ImageError corrupt where the image is damaged.
+   * @throws RangeError outside [0, capacity]; ImageError corrupt where the image is damaged, usage E_CLOSED.
    */
   read(offset: number, length: number): Uint8Array {
+    this.#assertRange(offset, offset + length)
     const bytes = new Uint8Array(length)
     this.#opened.read(offset, bytes)
     return bytes
   }
 
-  /** The runs of [start, end) in order, without gaps; neighbours differ in kind. Reads no content. */
+  /**
+   * The runs of [start, end) in order, without gaps; neighbours differ in kind. Reads no content.
+   * @throws RangeError as `read`; ImageError usage E_CLOSED.
+   */
   *extents(start = 0, end = this.capacity): Generator<Run> {
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end > this.capacity)
-      throw new RangeError(`extents from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
+    this.#assertRange(start, end)
     let run: Run | undefined
     for (let offset = start; offset < end;) {
+      // Between two runs the caller may have closed it.
+      this.#assertOpen()
       const extent = this.#opened.extentAt(offset, end - offset)
       const kind = extent.kind === 'data' || extent.kind === 'packed' ? 'data' : 'zero'
       if (run?.kind === kind) run = { ...run, length: run.length + extent.length }
@@ -85,12 +91,11 @@ export class Image implements Disposable {
   /**
    * The bytes of [start, end) in order, in pieces of at most `length`; each piece is the caller's own. For a stream:
    * `Readable.from(image.chunks())`. The image must stay open meanwhile.
-   * @throws RangeError as `extents`; ImageError corrupt; aborted once `signal` has fired.
+   * @throws RangeError as `read`; ImageError corrupt, usage E_CLOSED; aborted once `signal` has fired.
    */
   async *chunks(options: ChunkOptions = {}): AsyncGenerator<Uint8Array> {
     const { start = 0, end = this.capacity, length = chunkLength, signal } = options
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.capacity)
-      throw new RangeError(`bytes from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
+    this.#assertRange(start, end)
     if (!Number.isSafeInteger(length) || length < 1) throw new RangeError(`${length} is no length of a piece`)
     for (let offset = start; offset < end; offset += length) {
       // Reading is synchronous: others, and the signal, have their turn between two pieces.
@@ -111,17 +116,32 @@ export class Image implements Disposable {
     }
   }
 
-  /** What `vdisk info` says. */
+  /** What `vdisk info` says. @throws ImageError usage E_CLOSED. */
   describe(): ImageInfo {
+    this.#assertOpen()
     return describe(this.#opened)
   }
 
+  /** Again and again does no harm. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#opened[Symbol.dispose]()
   }
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw usage('E_CLOSED', `${this.#opened.name} is closed`)
+  }
+
+  /** @throws RangeError; ImageError usage E_CLOSED. */
+  #assertRange(start: number, end: number): void {
+    this.#assertOpen()
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.capacity)
+      throw new RangeError(`bytes from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
   }
 }
 

@@ -13,7 +13,10 @@ export interface ReadableStore {
    * `fs.readSync` returns it) below `target.length`.
    */
   read(position: number, target: Uint8Array): void
-  /** Called once, when the image is closed or cannot be opened. */
+  /**
+   * Called once, when the image is closed or cannot be opened. What it throws is reported as an ImageError corrupt
+   * E_READ, behind an error that came before.
+   */
   close?(): void
 }
 
@@ -59,7 +62,16 @@ export class OwnStore extends ReadOnlyStore {
   [Symbol.dispose](): void {
     if (this.#closed) return
     this.#closed = true
-    this.#inner.close?.()
+    try {
+      this.#inner.close?.()
+    } catch (cause) {
+      if (isImageError(cause)) throw cause
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw corrupt('E_READ', `${this.name}: cannot be closed: ${printable(why)}`, {
+        cause,
+        hint: 'What was read of it was read without an error.',
+      })
+    }
   }
 }
 

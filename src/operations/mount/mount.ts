@@ -1,6 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
-import { printable, unsupported, usage } from '../../errors.js'
+import { printable, systemReason, unsupported, usage } from '../../errors.js'
 import { prepareOverlay } from '../serve/exposed-disk.js'
 import type { ServeRequest } from './messages.js'
 import { mountAt } from './mount-table.js'
@@ -89,6 +89,7 @@ export async function mount(
       search: options.search?.map((each) => absolute(each)),
       parentMap: options.parentMap?.map(({ from, to }) => ({ from, to: absolute(to) })),
       allowInUse: options.allowInUse,
+      allowOtherChildren: options.allowOtherChildren,
       allowTableLoss: options.allowTableLoss,
     },
 
@@ -151,8 +152,7 @@ function mountPoint(point: string): string {
     if (!fs.statSync(path).isDirectory()) throw new Error('it is a file')
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code !== 'ENOENT'
-    // The system's message has the name as it is, with line ends and all.
-    const why = isThere ? printable((cause as Error).message) : 'it does not exist'
+    const why = systemReason(cause)
     throw usage('E_MOUNT_POINT', `${name} is no folder to mount on: ${why}`, {
       cause,
       hint: isThere ? 'Name another, or make one.' : 'Make it first.',

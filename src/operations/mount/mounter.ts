@@ -1,7 +1,7 @@
 import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Note } from '../../block/types.js'
-import { printable, targetError, unsupported } from '../../errors.js'
+import { printable, systemReason, targetError, unsupported } from '../../errors.js'
 import { driversFor, type FilesystemDriver } from '../../mount/drivers.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
 import { attachLoop, detachLoop, type Loop } from '../../mount/loop.js'
@@ -107,11 +107,7 @@ function makePoint(point: string): boolean {
     return true
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw targetError(
-      'E_MOUNT',
-      `the folder ${printable(point)} cannot be made: ${printable((cause as Error).message)}`,
-      { cause },
-    )
+    throw targetError('E_MOUNT', `the folder ${printable(point)} cannot be made: ${systemReason(cause)}`, { cause })
   }
 }
 

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from '../../sys/host-fs.js'
 import { fileURLToPath } from 'node:url'
-import { aborted, targetError } from '../../errors.js'
+import { aborted, systemReason, targetError } from '../../errors.js'
 import type { LaterOptions } from '../open/opening.js'
 import { canReceiveDescriptors, noFuse, trampoline, trampolineFailed, userOptions } from '../../mount/fuse/attach.js'
 import { currentUser, nodeProgram } from '../../sys/self.js'
@@ -66,7 +66,7 @@ function answerOf(child: ChildProcess, request: ServeRequest, { signal, onProgre
       else reject(fromWire(answer.error))
     })
     child.on('error', (cause) =>
-      reject(targetError('E_SERVER', `the server cannot be started: ${cause.message}`, { cause })),
+      reject(targetError('E_SERVER', `the server cannot be started: ${systemReason(cause)}`, { cause })),
     )
     child.on('exit', (code, ended) => {
       if (interrupted) {

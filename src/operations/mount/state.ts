@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { printable, targetError } from '../../errors.js'
+import { printable, systemReason, targetError } from '../../errors.js'
 import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import type { MountSession } from './session.js'
 import { inFolder } from '../../sys/host-path.js'
@@ -30,7 +30,7 @@ export function runtimeFolder(): string {
   } catch (cause) {
     throw targetError(
       'E_RUNTIME_FOLDER',
-      `the folder ${printable(chosen)}, which is to keep what is mounted, cannot be used: ${(cause as Error).message}`,
+      `the folder ${printable(chosen)}, which is to keep what is mounted, cannot be used: ${systemReason(cause)}`,
       { cause, hint: 'Set VDISK_RUNTIME_DIR to a folder of your own.' },
     )
   }

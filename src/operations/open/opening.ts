@@ -2,7 +2,7 @@ import type { ByteStore } from '../../block/types.js'
 import { finish, perform, type Work, type WorkOptions } from '../../block/work.js'
 import type { Progress } from '../../engine/progress.js'
 import fs from '../../sys/host-fs.js'
-import { usage } from '../../errors.js'
+import { printable, usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { diskIn } from '../../formats/disk-folder.js'
 import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
@@ -41,6 +41,8 @@ export interface ChainOptions {
    * has it, where that can be overridden.
    */
   readonly allowInUse?: boolean
+  /** Changes or replaces a file although other images have it as their parent. */
+  readonly allowOtherChildren?: boolean
   /** Whether it is the backup set itself that changes one of its images. */
   readonly ofSet?: boolean
 }
@@ -63,10 +65,21 @@ export function chainOptions({
   search,
   parentMap,
   allowInUse,
+  allowOtherChildren,
   ofSet,
 }: ChainOptions): ChainOptions & Pick<OpenOptions, 'watch'> {
   const watch = allowInUse === true ? undefined : watchWriters()
-  return { registry, parentFormat, allowReferences, search, parentMap, allowInUse, ofSet, watch }
+  return {
+    registry,
+    parentFormat,
+    allowReferences,
+    search,
+    parentMap,
+    allowInUse,
+    allowOtherChildren,
+    ofSet,
+    watch,
+  }
 }
 
 /** Of operations that read an image once: see {@link readingForward}. */
@@ -74,8 +87,10 @@ export interface Forward {
   readonly forward?: ReadingForward
 }
 
+type GuardOption = 'parentFormat' | 'parentMap' | 'allowInUse' | 'allowOtherChildren' | 'ofSet'
+
 /** What opening the image asked for needs of them. */
-export function readOptions(options: ReadOptions & Forward): OpenOptions & Pick<ReadOptions, 'allowInUse' | 'ofSet'> {
+export function readOptions(options: ReadOptions & Forward): OpenOptions & Pick<ReadOptions, GuardOption> {
   return {
     ...chainOptions(options),
     from: options.from,
@@ -106,11 +121,24 @@ export interface ImageArgument {
   readonly partition?: PartitionSelector
 }
 
-/** Takes an argument apart. A file that really has such a name is that file. */
+/**
+ * Takes an argument apart. A file that really has such a name is that file.
+ * @throws ImageError usage E_NO_PARTITION where what follows an image names no part of one.
+ */
 export function parseImageArgument(text: string): ImageArgument {
   const at = text.lastIndexOf('@')
-  const partition = at <= 0 || fs.existsSync(text) ? undefined : parseSelector(text.slice(at + 1))
-  return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
+  if (at <= 0 || fs.existsSync(text)) return { path: text }
+  const [path, wanted] = [text.slice(0, at), text.slice(at + 1)]
+  const partition = parseSelector(wanted)
+  if (partition !== undefined) return { path, partition }
+  // A folder may be a backup set, and an address have a user's name.
+  if (fs.existsSync(path) && fs.statSync(path).isFile())
+    throw usage('E_NO_PARTITION', `${printable(path)} has no partition ${printable(JSON.stringify(wanted))}`, {
+      hint:
+        'Partitions are counted from 1, as vdisk partition list shows them: disk.vhdx@1, disk.vhdx@label=EFI, ' +
+        'disk.vhdx@uuid=ID, disk.vhdx@lv=GROUP/VOLUME.',
+    })
+  return { path: text }
 }
 
 /**

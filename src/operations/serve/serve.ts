@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
-import { printable, usage } from '../../errors.js'
+import { printable, systemReason, usage } from '../../errors.js'
 import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nbd/index.js'
 import { openExposedLater, prepareOverlay, type Exposure } from './exposed-disk.js'
 import type { LaterOptions, ReadOptions } from '../open/opening.js'
@@ -180,7 +180,7 @@ function checkModes(images: readonly string[], { overlay, write }: ServeOptions)
 
 function exposureOptions(options: ServeOptions): Parameters<typeof openExposedLater>[1] {
   const { registry, parentFormat, allowReferences, search, parentMap, from, fromOptions, snapshot, overlay } = options
-  const { allowInUse, allowTableLoss } = options
+  const { allowInUse, allowOtherChildren, allowTableLoss } = options
   const mode = overlay !== undefined ? 'overlay' : options.write === true ? 'write' : 'read-only'
   return {
     mode,
@@ -190,6 +190,7 @@ function exposureOptions(options: ServeOptions): Parameters<typeof openExposedLa
     search,
     parentMap,
     allowInUse,
+    allowOtherChildren,
     allowTableLoss,
     from,
     fromOptions,
@@ -220,11 +221,7 @@ function readCertificates({ certificate, key, authority }: NonNullable<ServeOpti
     try {
       return fs.readFileSync(path, 'utf8')
     } catch (cause) {
-      throw usage(
-        'E_TLS',
-        `${printable(path)} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      )
+      throw usage('E_TLS', `${printable(path)} cannot be read: ${systemReason(cause)}`, { cause })
     }
   }
   return {

@@ -1,5 +1,5 @@
 import type { Note } from '../../block/types.js'
-import { aborted, isImageError, printable, targetError, usage, type ImageError } from '../../errors.js'
+import { aborted, firstError, ImageError, isImageError, printable, targetError, usage } from '../../errors.js'
 import { RateLimit } from '../../engine/index.js'
 import { Registry } from '../../formats/registry.js'
 import type { PlatformChoice } from '../platform/choice.js'
@@ -217,6 +217,8 @@ class Conversion {
   readonly #options: ConvertOptions & Forward & Resuming & { readonly registry: Registry }
   readonly #choice: PlatformChoice | undefined
   readonly #started = milliseconds()
+  /** Whether the target has its name: what fails afterwards does not take it away. */
+  #isPlaced = false
 
   constructor(
     source: Source,
@@ -242,6 +244,22 @@ class Conversion {
   }
 
   async run(): Promise<ConvertResult> {
+    try {
+      return await this.#run()
+    } catch (thrown) {
+      const error = firstError(thrown)
+      if (!this.#isPlaced || !isImageError(error)) throw error
+      const { kind, code, message, hint, details } = error
+      const state = 'The new image is complete and in place.'
+      throw new ImageError(kind, code, message, {
+        hint: hint === undefined ? state : `${hint}\n${state}`,
+        details,
+        cause: thrown,
+      })
+    }
+  }
+
+  async #run(): Promise<ConvertResult> {
     const { dryRun = false, verify } = this.#options
     // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
     // with the target.
@@ -264,6 +282,7 @@ class Conversion {
     const further = await this.#further()
     try {
       const result = await this.#transfer(content, further, dryRun, verify)
+      this.#isPlaced = !dryRun
       const made = records ?? (dryRun ? undefined : this.#output.path)
       if (facts !== undefined && ifExists === 'same' && made !== undefined) writeMadeRecord(made, facts)
       session?.finished()

@@ -45,7 +45,8 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
       : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
   const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
   const format = targetFormat(registry, target, to, chosen)
-  checkTarget(target, options.force === true, [], options)
+  // Children are looked for once.
+  checkTarget(target, options.force === true, [], { ...options, keepsChildren: true })
   using disk = new EmptyDisk(target, format, { ...options, registry, fit: emptyFit(choice, target) })
   const { parent, shape } = disk
   const sources = parent?.opened.files ?? []
@@ -59,6 +60,7 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
           shape,
           sources,
           force: options.force === true,
+          guards: options,
           fill: {
             source: new ZeroSource(shape.capacity, shape.sectorSize),
             copy: (writer) => disk.fill(writer),

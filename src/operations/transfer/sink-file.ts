@@ -38,6 +38,8 @@ export interface FileSinkOptions {
   readonly place: TargetPlace
   readonly shape: DiskShape
   readonly force: boolean
+  /** What overrides the guards of files that are replaced. */
+  readonly guards?: InUseOptions
   /** Files that are read meanwhile and never may be replaced. */
   readonly sources: readonly ImageFile[]
   /**
@@ -77,19 +79,28 @@ export class FileSink implements Disposable {
   #inner: FileStore | undefined
 
   /** @throws ImageError target; usage for options that do not go together. */
-  constructor({ format, place, shape, force, sources, modes, flush, container, resume, written }: FileSinkOptions) {
-    const { driver, options } = format
+  constructor(options: FileSinkOptions) {
+    const { format, place, shape, force, guards, sources, modes, flush, container, resume, written } = options
+    const { driver, options: chosen } = format
     this.#format = format
     this.#container = container
     this.#resume = resume
-    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false, kept: resume, written })
+    this.#files = new TargetFiles(place, {
+      force,
+      guards,
+      sources,
+      modes,
+      durable: flush !== false,
+      kept: resume,
+      written,
+    })
     const { store } = this.#files
     try {
-      if (container === undefined) this.writer = driver.create(store, shape, options, this.#files)
+      if (container === undefined) this.writer = driver.create(store, shape, chosen, this.#files)
       else if (driver.plain === true) this.writer = new ContainerWriter(store, container, shape.capacity)
       else {
         this.#inner = createScratchStore(folderPart(place.path))
-        this.writer = driver.create(this.#inner, shape, options, noFurtherFiles)
+        this.writer = driver.create(this.#inner, shape, chosen, noFurtherFiles)
       }
     } catch (error) {
       this.#inner?.[Symbol.dispose]()
@@ -382,6 +393,7 @@ export class FileOutput implements Output {
       place: this.place(sources),
       written,
       force: force === true,
+      guards: this.#options,
       sources,
       shape,
       fill: {

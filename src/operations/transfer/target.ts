@@ -8,6 +8,7 @@ import { isName } from '../../location/location.js'
 import { moveWithoutReplacing, partialName, removePartial } from '../../location/partial.js'
 import { folderPart, inFolder, lastPart, placed, realPath } from '../../sys/host-path.js'
 import { guardChange, type InUseOptions } from '../in-use/guard.js'
+import { companionsOf } from '../imaging/companions.js'
 import { lockReplaced } from '../in-use/replacing.js'
 import { refuseOutputFile, refuseStreamName } from './stream-target.js'
 import { shellWord } from '../../sys/shell-word.js'
@@ -90,19 +91,32 @@ export function checkTarget(
     throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, {
       hint: 'Name a file. vdisk convert and vdisk partition extract write to standard output when the target is -.',
     })
-  const same = sources.find(({ device, inode }) => device === stat.dev && inode === stat.ino)
-  if (same !== undefined) {
-    throw refused(
-      'E_SAME_FILE',
-      `the target ${name} is the same file as ${printable(same.path)}, which is being read`,
-      { hint: 'Give the target another name; no flag overrides this.' },
-    )
-  }
+  assertNoSource(path, stat, sources)
   refuseOutputFile(path, stat)
   if (!force) throw exists(path)
   const real = realPath(path) ?? path
   guardChange(real, 'replaced', options)
   return { path: real, replaces: true, mode: Number(stat.mode) % 0o1000 }
+}
+
+/**
+ * @throws ImageError refused E_SAME_FILE where what stands at a target is one of the files that are read, or a record
+ * that belongs to one.
+ */
+export function assertNoSource(path: string, stat: BigIntStats | undefined, sources: readonly ReadFile[]): void {
+  if (stat === undefined) return
+  const isTarget = ({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): boolean => dev === stat.dev && ino === stat.ino
+  for (const { path: source, device, inode } of sources) {
+    const hint = 'Give the target another name; no flag overrides this.'
+    const shown = `the target ${printable(path)} is`
+    if (isTarget({ dev: device, ino: inode }))
+      throw refused('E_SAME_FILE', `${shown} the same file as ${printable(source)}, which is being read`, { hint })
+    for (const companion of companionsOf(source)) {
+      const found = fs.statSync(companion, { bigint: true, throwIfNoEntry: false })
+      if (found !== undefined && isTarget(found))
+        throw refused('E_SAME_FILE', `${shown} a record of ${printable(source)}, which is being read`, { hint })
+    }
+  }
 }
 
 function exists(path: string): ImageError {
@@ -258,11 +272,13 @@ export class TargetFiles implements Disposable {
   readonly #mode: number
   readonly #durable: boolean
   readonly #kept: KeptFiles | undefined
+  readonly #guards: InUseOptions
 
   constructor(
     place: TargetPlace,
     {
       force,
+      guards = {},
       sources,
       durable,
       modes = sources.flatMap(({ mode }) => mode ?? []),
@@ -270,6 +286,8 @@ export class TargetFiles implements Disposable {
       written,
     }: {
       readonly force: boolean
+      /** What overrides the guards of further files; the image's own place was checked. */
+      readonly guards?: InUseOptions
       readonly sources: readonly ImageFile[]
       readonly durable: boolean
       readonly modes?: readonly number[]
@@ -289,6 +307,7 @@ export class TargetFiles implements Disposable {
     }
     this.#durable = durable
     this.#force = force
+    this.#guards = guards
     this.#sources = sources
   }
 
@@ -344,7 +363,7 @@ export class TargetFiles implements Disposable {
     // Before the lock of the image's own file would be met.
     if (this.renamed.has(lastPart(realPath(path) ?? name)))
       throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
-    const place = checkTarget(path, this.#force, this.#sources)
+    const place = checkTarget(path, this.#force, this.#sources, this.#guards)
     if (folderPart(place.path) !== folderPart(this.#main.place.path))
       throw usage('E_FILE_NAME', `${printable(name)} is a link to a file in another folder`)
     const file = new PartialFile(place, this.#folder, { durable: this.#durable, mode: this.#mode, kept: this.#kept })

@@ -6,17 +6,13 @@ import { commitChain } from '../../../src/operations/chain/commit.js'
 import { openFile } from '../../../src/formats/open.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
 import { hostName } from '../../../src/sys/host-fs.js'
-import { readSalvageMap, salvageMapPath, writeSalvageMap } from '../../../src/operations/imaging/salvage-map.js'
-import {
-  imageRecordPath,
-  readImageRecord,
-  writeImageRecord,
-  type ImageRecord,
-} from '../../../src/operations/imaging/record.js'
+import { readSalvageMap, writeSalvageMap } from '../../../src/operations/imaging/salvage-map.js'
+import { readImageRecord, writeImageRecord, type ImageRecord } from '../../../src/operations/imaging/record.js'
 import { awkwardNames, word } from '../../support/byte-cli.js'
 import { diskLike, readAll, sha256 } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 import type { OpenOptions } from '../../../src/formats/open.js'
+import { imageRecordPath, salvageMapPath } from '../../../src/operations/imaging/companions.js'
 
 const disk = diskLike(262144, 3)
 const other = diskLike(262144, 4)

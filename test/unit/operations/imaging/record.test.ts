@@ -2,15 +2,11 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import {
-  imageRecordPath,
-  readImageRecord,
-  writeImageRecord,
-  type ImageRecord,
-} from '../../../../src/operations/imaging/record.js'
+import { readImageRecord, writeImageRecord, type ImageRecord } from '../../../../src/operations/imaging/record.js'
 import { testFolder } from '../../../support/folder.js'
 import { assertSchema } from '../../../support/schemas.js'
 import { sameFacts } from '../../../support/same-facts.js'
+import { imageRecordPath } from '../../../../src/operations/imaging/companions.js'
 
 const record: ImageRecord = {
   tool: { name: 'vdisk', version: '0.1.0' },
