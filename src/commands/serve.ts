@@ -102,7 +102,6 @@ export default class Serve extends BaseCommand {
         this.context(flags),
       ])
     const { 'tls-cert': certificate, 'tls-key': key, 'tls-ca': authority, persistent } = flags
-    let shown = Promise.resolve()
     const images = argv.map(String)
     const result = await serve(flags['percent-encoded'] ? images.map(percentDecoded) : images, {
       ...context,
@@ -116,16 +115,14 @@ export default class Serve extends BaseCommand {
       persistent,
       tls: certificate === undefined || key === undefined ? undefined : { certificate, key, authority },
       threads: flags.threads,
-      onReady: (document: ServeReady) => {
-        shown = this.show({
+      onReady: (document: ServeReady) =>
+        this.show({
           schema: 'vdisk.serve',
           result: { ...document, persistent },
           document,
           view: () => Promise.resolve({ view }),
-        })
-      },
+        }),
     })
-    await shown
     if (!flags.json && !flags.stdio) this.print(endText(result))
   }
 }

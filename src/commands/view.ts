@@ -45,7 +45,6 @@ export default class View extends BaseCommand {
       import('../cli/view/view-pages.js'),
       this.registry(),
     ])
-    let shown = Promise.resolve()
     await viewImages(argv.map(String), {
       ...openValues(flags),
       registry,
@@ -53,10 +52,8 @@ export default class View extends BaseCommand {
       restore: flags.restore,
       port: flags.port,
       signal: this.signal,
-      onReady: (result: ViewReady) => {
-        shown = this.show({ schema: 'vdisk.view', result, view: () => import('../cli/view/view-ready.js') })
-      },
+      onReady: (result: ViewReady) =>
+        this.show({ schema: 'vdisk.view', result, view: () => import('../cli/view/view-ready.js') }),
     })
-    await shown
   }
 }

@@ -20,9 +20,10 @@ export class GuardShell implements Disposable {
       env: systemEnvironment(),
     })
     guard.on('error', () => undefined)
-    guard.stdin.on('error', () => undefined)
     guard.unref()
-    return guard.pid === undefined ? undefined : new GuardShell(guard)
+    if (guard.pid === undefined) return undefined
+    guard.stdin.on('error', () => undefined)
+    return new GuardShell(guard)
   }
 
   [Symbol.dispose](): void {

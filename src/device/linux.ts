@@ -1,4 +1,4 @@
-import { printable, usage, type HostPath } from '../errors.js'
+import { printable, unsupported, usage, type HostPath } from '../errors.js'
 import type { Trail } from './bytes.js'
 import { systemFiles, type FileLookup } from './file-lookup.js'
 import { HolderFinder } from './holders.js'
@@ -56,8 +56,9 @@ export class LinuxDisks implements DiskPlatform {
     this.#sysfs = new Sysfs(this.#roots.sys)
   }
 
+  /** @throws ImageError unsupported E_PLATFORM where it cannot be seen what is mounted. */
   list(): Disk[] {
-    const mounts = this.#mounts()
+    const mounts = this.#knownMounts()
     const swaps = this.#swapDevices()
     const system = this.#system(mounts)
     return this.#sysfs.names().flatMap((name) => {
@@ -75,7 +76,8 @@ export class LinuxDisks implements DiskPlatform {
         hint: '"vdisk disks" lists them.',
       })
     const name = this.#sysfs.wholeName(folder)
-    const disk = this.#disk(name, this.#mounts(), this.#swapDevices(), this.#system(this.#mounts()).get(name) ?? [])
+    const mounts = this.#knownMounts()
+    const disk = this.#disk(name, mounts, this.#swapDevices(), this.#system(mounts).get(name) ?? [])
     const partition = disk.partitions.find((each) => each.deviceNumber === number)
     return partition === undefined ? { disk } : { disk, partition }
   }
@@ -103,6 +105,14 @@ export class LinuxDisks implements DiskPlatform {
 
   #view(): SystemView {
     return { sysfs: this.#sysfs, mounts: this.#mounts(), files: this.#roots.files }
+  }
+
+  /** Without it a disk in use would look as if it were not. @throws ImageError unsupported E_PLATFORM */
+  #knownMounts(): Mount[] {
+    const { mountinfo } = this.#roots
+    const text = textOfFile(mountinfo)
+    if (text !== undefined) return parseMounts(text)
+    throw unsupported('E_PLATFORM', `${mountinfo} cannot be read, and only it shows what is mounted`)
   }
 
   #mounts(): Mount[] {

@@ -55,7 +55,7 @@ export async function compareSources(
   const contents = (options.contents ?? []).map((taker) => (taker === undefined ? undefined : new OrderedTaking(taker)))
   const isTaken = contents.some((taker) => taker !== undefined)
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b, readsSame: isTaken })
-  await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
+  await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()), options.signal)
   // Each has room for both disks.
   const lanes = lanesFor(usualLanes, 2 * chunkLength, a, b)
   const slots = makeSlots(lanes, chunkLength, true)

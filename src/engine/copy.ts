@@ -137,7 +137,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     start: options.journal?.start,
   })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
-  await using pool = new TaskPool(threads)
+  await using pool = new TaskPool(threads, signal)
   const wanted = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const lanes = lanesFor(wanted, chunkLength, source)
   const mover = new Mover(options, {

@@ -42,7 +42,7 @@ export async function hashSource(source: BlockSource, options: DiskHashOptions):
   const chunkLength = tree ? blockLength : chunkLengthFor(source, blockLength, 65536)
   const plan = new Plan(source, { capacity, chunkLength, align: tree ? blockLength : 65536 })
   const threads = options.threads ?? (capacity <= smallDisk ? 0 : defaultThreads())
-  await using pool = new TaskPool(threads)
+  await using pool = new TaskPool(threads, options.signal)
   const lanes = lanesFor(Math.max(4, threads + 2), chunkLength, source)
   const slots = makeSlots(lanes, chunkLength, false)
   const report = (done: number): void => options.onProgress?.({ phase: 'hash', done, total: capacity })

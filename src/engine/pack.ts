@@ -28,17 +28,20 @@ export interface PackOptions extends Salvaging {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** What is compressed here, since starting a thread takes as long. */
+const smallDisk = 1048576
+
 /**
  * Compresses a disk as units, one behind the other, by all threads. @throws ImageError; aborted E_ABORTED.
  */
 export async function packUnits(options: PackOptions): Promise<CopyResult> {
   const { source, codec, level, unitLength, take, signal, onProgress } = options
   const { capacity } = source
-  const threads = options.threads ?? (capacity <= unitLength ? 0 : defaultThreads())
+  const threads = options.threads ?? (capacity <= smallDisk ? 0 : defaultThreads())
   // Compiled or loaded here first: a codec that is not there fails before anything is read.
   const encode = encoderOf(codec, level)
   const plan = new Plan(source, { capacity, chunkLength: unitLength, align: unitLength, zeros: true })
-  await using pool = new TaskPool(threads)
+  await using pool = new TaskPool(threads, signal)
   const lanes = Math.max(2, threads + 2)
   const slots = makeSlots(lanes, 2 * unitLength, false)
   const order = options.content === undefined ? undefined : new ContentOrder(options.content)

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { rebuilt } from '../errors.js'
+import { aborted, rebuilt, stopIfAborted } from '../errors.js'
 import { codecModules } from '../codec/registry.js'
 import { roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
@@ -57,11 +57,17 @@ export class TaskPool implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting & { readonly worker: number }>()
   readonly #buffers = new UnitBuffers()
   readonly #poolTasks = new PoolTasks()
+  readonly #signal: AbortSignal | undefined
   #nextId = 0
 
-  /** @param threads worker threads at most; 0 does everything here. */
-  constructor(threads: number) {
+  /**
+   * @param threads worker threads at most; 0 does everything here.
+   * @param signal ends them in the middle of a task: one can take half a minute (xz).
+   */
+  constructor(threads: number, signal?: AbortSignal) {
     this.#threads = threads
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#end, { once: true })
   }
 
   async run(task: Task, slot: Slot): Promise<TaskResult> {
@@ -74,7 +80,13 @@ export class TaskPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#signal?.removeEventListener('abort', this.#end)
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  /** What a thread works on fails when the thread is over: until then it may read. */
+  readonly #end = (): void => {
+    for (const worker of this.#workers) void worker.terminate()
   }
 
   /**
@@ -98,6 +110,8 @@ export class TaskPool implements AsyncDisposable {
   }
 
   #send(task: Task, slot: Slot): Promise<TaskResult> {
+    // The threads answer no more.
+    stopIfAborted(this.#signal)
     const index = this.#pick()
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
@@ -122,7 +136,12 @@ export class TaskPool implements AsyncDisposable {
     })
     worker.on('message', (reply: WorkerReply) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(index, error))
-    worker.on('exit', (code) => this.#fail(index, new Error(`a worker thread ended with code ${code}`)))
+    worker.on('exit', (code) =>
+      this.#fail(
+        index,
+        this.#signal?.aborted === true ? aborted() : new Error(`a worker thread ended with code ${code}`),
+      ),
+    )
     this.#workers.push(worker)
     this.#load.push(0)
     return index

@@ -129,7 +129,7 @@ async function streamOnce(options: StreamOptions, target: ImageWriter, store: Me
     throw new TypeError('a writer that appends compresses every unit')
   const outlet = new Outlet(store, output, { signal })
   const threads = options.threads ?? defaultThreads()
-  await using pool = new TaskPool(threads)
+  await using pool = new TaskPool(threads, signal)
   const align = Math.max(packing.length, 65536)
   const plan = new Plan(source, { capacity: source.capacity, chunkLength: pieceLength, align })
   const slots = makeSlots(
@@ -255,7 +255,7 @@ async function emit(
 ): Promise<void> {
   const { source, signal } = options
   const threads = options.threads ?? defaultThreads()
-  await using pool = new TaskPool(threads)
+  await using pool = new TaskPool(threads, signal)
   const bufferLength = Math.max(pieceLength, 2 * (target.packedUnit?.length ?? 0))
   const slots = makeSlots(lanesFor(Math.max(4, threads + 2), bufferLength, source), bufferLength, false)
   const contents = new ContentReader(source, Math.max(source.capacity, target.capacity))

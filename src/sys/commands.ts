@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { printable } from '../errors.js'
 import { isPlainText } from './host-fs.js'
 
@@ -31,6 +31,19 @@ export function systemEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: searchPath() }
 }
 
+/**
+ * What Node's `spawn` gives, where it has its streams: where no more files can be opened there are none, and Node tells
+ * why only later. @throws the system's error EMFILE. Every other failure is the event `error`.
+ */
+export function started<Child extends ChildProcess>(child: Child): Child {
+  if ((child as Partial<ChildProcess>).stdio !== undefined) return child
+  child.on('error', () => undefined)
+  throw Object.assign(new Error(`EMFILE: too many open files, spawn ${child.spawnfile}`), {
+    code: 'EMFILE',
+    syscall: 'spawn',
+  })
+}
+
 /** Runs a program of the system, without a shell, and waits for it. Never throws. What it says is in English. */
 export function command(
   program: string,
@@ -50,7 +63,8 @@ export function command(
       stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
       env: { ...systemEnvironment(), LC_ALL: 'C', ...environment },
     })
-    const [, stdout, stderr] = child.stdio
+    // Undefined where no more files can be opened.
+    const [, stdout, stderr] = (child as Partial<ChildProcess>).stdio ?? []
     const out: Buffer[] = []
     const problems: Buffer[] = []
     stdout?.on('data', (bytes: Buffer) => out.push(bytes))

@@ -20,3 +20,24 @@ export function textOfFile(path: HostPath): string | undefined {
     return undefined
   }
 }
+
+/**
+ * A whole file as text (UTF-8), also a pipe or device, whose size says nothing. @param most bytes that it may have.
+ * @returns undefined where it has more. @throws the system's error where it cannot be read.
+ */
+export function boundedText(path: HostPath, most: number): string | undefined {
+  const descriptor = fs.openSync(path, 'r')
+  try {
+    const pieces: Buffer[] = []
+    for (let length = 0; ;) {
+      const piece = Buffer.alloc(Math.min(most + 1 - length, 65536))
+      const count = fs.readSync(descriptor, piece, 0, piece.length, null)
+      if (count === 0) return Buffer.concat(pieces).toString('utf8')
+      pieces.push(piece.subarray(0, count))
+      length += count
+      if (length > most) return undefined
+    }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { root, vdisk } from '../support/cli.js'
+import { program, root, vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { assertSchema } from '../support/schemas.js'
-import { scratch } from '../support/tools.js'
+import { run, scratch } from '../support/tools.js'
 import { syscalls } from '../../src/sys/syscalls.js'
 
 interface Answer {
@@ -111,6 +111,19 @@ test('what is no list of jobs is refused before anything runs', async (t) => {
     assert.match(JSON.stringify(answer), says)
     assert.ok(!fs.existsSync(at('jobs.yaml.state')))
   }
+})
+
+test('jobs come through a pipe, and a device that never ends is no list of them', async (t) => {
+  const { cwd } = batchOf(t, '')
+  const endless = await vdisk(['batch', '/dev/zero', '--json'], { cwd })
+  assert.equal((JSON.parse(endless.stdout.toString()) as { code?: string }).code, 'E_JOBS')
+  assert.match(endless.stdout.toString(), /more than 16777216 bytes/)
+  const script = 'exec "$1" "$2" batch <(echo "- check a.vhdx") --json --state state'
+  const piped = run('bash', '-c', `cd "$3" && ${script}`, 'bash', process.execPath, program, cwd)
+  assert.deepEqual(
+    (JSON.parse(piped) as Answer).jobs.map(({ outcome }) => outcome),
+    ['done'],
+  )
 })
 
 test('an interrupted batch ends its jobs, leaves nothing half-made, and goes on next time', async (t) => {

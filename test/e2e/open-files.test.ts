@@ -63,3 +63,42 @@ test('too few open files: done, or exit 2 and one message with a way out, whatev
   t.diagnostic(JSON.stringify(seen))
   assert.ok(seen.done > 10 && seen.refused > 3, JSON.stringify(seen))
 })
+
+const module = (name: string): string => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href)
+
+test('programs cannot be started where no more files can be opened: an error of the system, and no bug', () => {
+  const script = `
+    import { spawn } from 'node:child_process'
+    import fs from 'node:fs'
+    import { command, started } from ${module('sys/commands.js')}
+    import { GuardShell } from ${module('device/guard-shell.js')}
+    const open = []
+    let full
+    while (full === undefined)
+      try {
+        open.push(fs.openSync('/dev/null'))
+      } catch (error) {
+        full = error.code
+      }
+    let thrown
+    try {
+      started(spawn('/bin/true', [], { stdio: 'pipe' }))
+    } catch (error) {
+      thrown = error.code
+    }
+    const guard = GuardShell.start('true', []) ?? 'none'
+    const ran = command('/bin/true', [])
+    for (const each of open) fs.closeSync(each)
+    const { code = 'not started', stderr } = await ran
+    console.log(JSON.stringify({ full, thrown, guard, code, stderr }))
+  `
+  const { stdout, stderr } = spawnSync(
+    '/bin/bash',
+    ['-c', 'ulimit -n 64; exec "$@"', 'bash', process.execPath, '--input-type=module', '--eval', script],
+    { encoding: 'utf8' },
+  )
+  assert.equal(stderr, '')
+  const { stderr: said, ...rest } = JSON.parse(stdout) as { stderr: string }
+  assert.deepEqual(rest, { full: 'EMFILE', thrown: 'EMFILE', guard: 'none', code: 'not started' })
+  assert.match(said, /cannot be started: .*EMFILE/)
+})

@@ -105,8 +105,5 @@ export const internalAdvice: Readonly<Record<CodesOf<'internal'>, Advice>> = {
 }
 
 export const abortedAdvice: Readonly<Record<CodesOf<'aborted'>, Advice>> = {
-  E_ABORTED: [
-    'It was stopped by a signal or by the person at the keyboard.',
-    'Run it again; --resume goes on where it can.',
-  ],
+  E_ABORTED: ['It was stopped by a signal or by the person at the keyboard.', 'Run it again.'],
 }

@@ -177,6 +177,8 @@ async function clearDeadSocket(path: string): Promise<void> {
 }
 
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
+  // No other place would be better.
+  if (cause.code === 'EMFILE' || cause.code === 'ENFILE') return cause
   const where = endpoint.kind === 'unix' ? printable(endpoint.path) : `${endpoint.host}, port ${endpoint.port}`
   const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
   return targetError('E_LISTEN', `nothing can listen at ${where}: ${systemReason(cause)}`, {

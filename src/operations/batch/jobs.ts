@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { parse } from 'yaml'
 import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
+import { boundedText } from '../../sys/readable.js'
 import { splitWords } from '../../sys/shell-word.js'
 import { isJsonObject } from '../../binary/json-object.js'
 
@@ -28,9 +29,8 @@ export function readJobs(path: string, folder: string): readonly Job[] {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat === undefined) throw usage('E_NOT_FOUND', `${name}: no such file`)
   if (stat.isDirectory()) throw usage('E_JOBS', `${name} is a folder, not a file with jobs`, { hint: howToWrite })
-  const { size } = stat
-  if (size > largest) throw usage('E_JOBS', `${name} has ${size} bytes; a list of jobs has at most ${largest}`)
-  const text = fs.readFileSync(path, 'utf8')
+  const text = boundedText(path, largest)
+  if (text === undefined) throw usage('E_JOBS', `${name} has more than ${largest} bytes, the most of a list of jobs`)
   let list: unknown
   try {
     // Aliases could make a small file a large list.

@@ -9,6 +9,7 @@ import type { ServeAnswer, ServeRequest } from './messages.js'
 import { logPath, removeState } from './state.js'
 import { fromWire } from './wire.js'
 import { inFolder } from '../../sys/host-path.js'
+import { started } from '../../sys/commands.js'
 import { textOfFile } from '../../sys/readable.js'
 
 type Ready = Extract<ServeAnswer, { kind: 'ready' }>
@@ -37,8 +38,15 @@ export function startServer(request: ServeRequest, later: LaterOptions): Promise
     )
   }
   const [program = nodeProgram(), ...parameters] = server
-  const child = spawn(program, parameters, { detached: true, cwd: '/', stdio: ['ignore', log, log, 'ipc'] })
-  fs.closeSync(log)
+  let child: ChildProcess
+  try {
+    child = started(spawn(program, parameters, { detached: true, cwd: '/', stdio: ['ignore', log, log, 'ipc'] }))
+  } catch (error) {
+    removeState(runtime, id)
+    throw error
+  } finally {
+    fs.closeSync(log)
+  }
   return answerOf(child, request, later).finally(() => {
     if (child.connected) child.disconnect()
     child.unref()

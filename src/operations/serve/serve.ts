@@ -8,6 +8,7 @@ import { openExposedLater, prepareOverlay, type Exposure } from './exposed-disk.
 import type { LaterOptions, ReadOptions } from '../open/opening.js'
 import { DiskServing } from './serve-disk.js'
 import { absolute, inFolder, lastPart } from '../../sys/host-path.js'
+import { boundedText } from '../../sys/readable.js'
 import { ownPid, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import { checkSocketPath } from '../../mount/nbd/socket-path.js'
 import { milliseconds } from '../../sys/clock.js'
@@ -36,7 +37,7 @@ export interface ServeOptions extends ReadOptions, LaterOptions {
   /** Ends it too: everything is flushed and closed then. */
   readonly signal?: AbortSignal
   /** Clients can connect from now on. */
-  readonly onReady?: (ready: ServeReady) => void
+  readonly onReady?: (ready: ServeReady) => void | Promise<void>
 }
 
 export interface ServedExport {
@@ -84,6 +85,13 @@ export async function serve(images: readonly string[], options: ServeOptions): P
     options.overlay === undefined || images[0] === undefined
       ? undefined
       : await prepareOverlay(images[0], options.overlay, options)
+  // An overlay that was never served holds nothing.
+  using unserved = {
+    path: made === true ? options.overlay : undefined,
+    [Symbol.dispose](): void {
+      if (this.path !== undefined) fs.removeFileSync(this.path)
+    },
+  }
   using opened = new OpenedAll()
   for (const path of images) opened.add(await openExposedLater(path, exposureOptions(options), options))
   await using pool = new TaskPool(options.threads ?? defaultThreads())
@@ -107,12 +115,13 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   const { stream } = options
   // The one client knows where it is.
   const listening = stream === undefined ? await server.listen(options.endpoint) : options.endpoint
+  unserved.path = undefined
   if (stream !== undefined) server.serve(stream)
   // Listening takes the path as it is, since long ones cannot be; clients may be in another folder.
   const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: absolute(listening.path) } : listening
   try {
     if (stream === undefined)
-      options.onReady?.({
+      await options.onReady?.({
         endpoint,
         tls: tls !== undefined,
         exports: opened.exposures.map((exposure, index) =>
@@ -215,11 +224,16 @@ function exportNames(images: readonly string[], given: readonly string[] | undef
   return names
 }
 
+/** The most that a file with a key or certificates may have, in bytes: those of all authorities are a tenth of it. */
+const longestPem = 4 * 1024 * 1024
+
 /** @throws ImageError usage E_TLS */
 function readCertificates({ certificate, key, authority }: NonNullable<ServeOptions['tls']>): ServerTls {
   const read = (path: string): string => {
     try {
-      return fs.readFileSync(path, 'utf8')
+      const text = boundedText(path, longestPem)
+      if (text === undefined) throw new Error(`it has more than ${longestPem} bytes`)
+      return text
     } catch (cause) {
       throw usage('E_TLS', `${printable(path)} cannot be read: ${systemReason(cause)}`, { cause })
     }

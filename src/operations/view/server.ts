@@ -66,6 +66,11 @@ export class PageServer implements AsyncDisposable {
   async listen(port: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        // No other port would be better.
+        if (error.code === 'EMFILE' || error.code === 'ENFILE') {
+          reject(error)
+          return
+        }
         const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
         reject(
           targetError('E_LISTEN', `vdisk cannot listen at port ${port}: ${why}`, {

@@ -15,7 +15,7 @@ export interface ViewOptions extends ReadOptions {
   /** Ends it. */
   readonly signal: AbortSignal
   /** Browsers can connect from now on. */
-  readonly onReady: (ready: ViewReady) => void
+  readonly onReady: (ready: ViewReady) => void | Promise<void>
 }
 
 export interface ViewReady {
@@ -37,7 +37,7 @@ export async function viewImages(images: readonly string[], options: ViewOptions
   await using server = new PageServer((request) => site.answer(request))
   site.root = `/${server.token}/`
   await server.listen(port)
-  onReady({ url: server.url, images, restores: restore })
+  await onReady({ url: server.url, images, restores: restore })
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { printable, usage } from '../../errors.js'
+import { started } from '../../sys/commands.js'
 import fs from '../../sys/host-fs.js'
 import { keepSecret } from '../../sys/secrets.js'
 import { isDockerHub, type OciReference } from './reference.js'
@@ -121,7 +122,7 @@ function parsed(text: string): { readonly Username?: unknown; readonly Secret?: 
 
 function said(program: string, input: string): Promise<{ readonly code: number | null; readonly output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: patience })
+    const child = started(spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: patience }))
     const parts: Buffer[] = []
     let length = 0
     child.stdout.on('data', (bytes: Buffer) => {

@@ -5,6 +5,7 @@ import { corrupt, lostConnection, printable, refused, usage, type ImageError, ty
 // Not through index.ts, which loads the server.
 import { ByteReader, closedByServer, type IncomingBytes } from '../../mount/nbd/byte-reader.js'
 import { SocketReader } from '../../mount/nbd/socket-reader.js'
+import { started } from '../../sys/commands.js'
 import { joinedStream } from '../../sys/joined-stream.js'
 import { shielded } from '../../sys/shielded.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -142,7 +143,7 @@ function start([program = '', ...args]: readonly string[]): Started {
   const calls = syscalls()
   const pair = calls?.socketPair()
   if (calls === undefined || pair === undefined) {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = started(spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] }))
     child.stdin.on('error', () => undefined)
     const stream = joinedStream(child.stdout, child.stdin)
     return { child, stream, reader: new ByteReader(stream) }
@@ -153,7 +154,7 @@ function start([program = '', ...args]: readonly string[]): Started {
     return new net.Socket(options)
   })
   try {
-    const child = spawn(program, args, { stdio: ['pipe', theirs, 'pipe'] })
+    const child = started(spawn(program, args, { stdio: ['pipe', theirs, 'pipe'] }))
     if (child.stdin === null) throw new TypeError('a program without an input')
     return { child, stream: child.stdin, reader }
   } finally {
