@@ -32,7 +32,7 @@ export function systemEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * What Node's `spawn` gives, where it has its streams: where no more files can be opened there are none, and Node tells
+ * What Node's `spawn` gives, where it has its streams: where no more files can be opened there are none, and Node says
  * why only later. @throws the system's error EMFILE. Every other failure is the event `error`.
  */
 export function started<Child extends ChildProcess>(child: Child): Child {

@@ -62,7 +62,7 @@ export const unsupportedAdvice: Readonly<Record<CodesOf<'unsupported'>, Advice>>
     'Leave --snapshot out, or free space for it.',
   ],
   E_PARENT_LOCATOR_TYPE: ['What leads to the parent is of a kind that is not known.', convert],
-  E_PLATFORM: ['vdisk cannot tell which disks this system has, or what uses them.', 'Images work on every system.'],
+  E_PLATFORM: ['vdisk does not know which disks this system has, or what uses them.', 'Images work on every system.'],
   E_PLUGIN_API_VERSION: ['The plug-in was made for another version of vdisk.', plugin],
   E_PLUGIN_CODEC: ['The plug-in adds a codec that cannot be used.', plugin],
   E_PLUGIN_DRIVER: ['The plug-in adds something that does not fulfil the contract.', plugin],

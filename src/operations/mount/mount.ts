@@ -44,9 +44,6 @@ export interface MountResult {
   readonly notes: readonly Note[]
 }
 
-const noMountinfo =
-  process.platform === 'linux' ? '/proc is not mounted here' : 'images are mounted on Linux only, so far'
-
 /**
  * Shows an image as files, and mounts what is in it when a folder is given. A process of its own serves it and ends
  * when it is unmounted,
@@ -61,7 +58,7 @@ export async function mount(
   options: MountOptions = {},
 ): Promise<MountResult> {
   if (!fs.existsSync('/proc/self/mountinfo'))
-    throw unsupported('E_NO_FUSE', noMountinfo, {
+    throw unsupported('E_NO_FUSE', 'images are mounted on Linux only, so far, and where /proc is mounted', {
       hint: 'Read files with "vdisk ls", "vdisk cat" and "vdisk cp"; docs/mounting.md says what other systems can do.',
     })
   const { path, partition } = parseImageArgument(argument)
