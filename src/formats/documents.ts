@@ -101,7 +101,7 @@ function isBinaryCpio(bytes: Buffer): boolean {
   const isLittle = bytes.readUInt16LE(0) === 0o070707
   if (!isLittle && bytes.readUInt16BE(0) !== 0o070707) return false
   const word = (place: number): number => (isLittle ? bytes.readUInt16LE(place) : bytes.readUInt16BE(place))
-  const type = word(6) >> 12
+  const type = Math.floor(word(6) / 4096)
   const end = 26 + word(20) - 1
   return [1, 2, 4, 6, 8, 10, 12].includes(type) && end > 26 && end < 4096 && bytes.indexOf(0, 26) === end
 }

@@ -102,8 +102,12 @@ export function findPoint({ folder, point }: PointAddress): SetImage {
 }
 
 export function noSet(folder: HostPath): ImageError {
+  const [, before = ''] = /^(.+)@[^@/]*$/s.exec(folder) ?? []
   return usage('E_NO_SET', `${printable(folder)} is no backup set: it has no ${settingsName}`, {
-    hint: 'vdisk backup init makes one.',
+    hint:
+      before !== '' && isBackupSet(before)
+        ? `${printable(before)} is one: name it without @. Commands that read take SET@latest or SET@2026-11-20.`
+        : 'vdisk backup init makes one.',
   })
 }
 

@@ -9,6 +9,19 @@ const { O_DIRECTORY = 0 } = fs.constants as Partial<typeof fs.constants>
 const O_PATH = 0o10000000
 
 /**
+ * Makes a folder where there is none. @param recursive whether those that it lies in are made, too.
+ * @throws ImageError target E_NO_FOLDER, E_WRITE_PERMISSION, E_NO_SPACE, E_EXISTS where something else has the name.
+ */
+export function makeFolder(path: HostPath, { recursive = false } = {}): void {
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
+  try {
+    fs.mkdirSync(path, { recursive })
+  } catch (cause) {
+    throw writeError(path, 'cannot be made as a folder', cause)
+  }
+}
+
+/**
  * A folder of this computer, held open: what is made, renamed and removed in it is so in that folder, whatever becomes
  * of its path meanwhile. Where the system has no /proc it is reached by its path.
  */

@@ -98,8 +98,8 @@ export function planMend(source: BlockSource, options: MendOptions = {}): MendPl
 }
 
 /**
- * What puts a disk's table right for another capacity. Where its backup alone is whole, it lies at the end that the disk
- * has now, and not at the new one: the primary is rebuilt from there first.
+ * What puts a disk's table right for another capacity. Where its backup alone is whole, it lies at the end that the
+ * disk has now, and not at the new one: the primary is rebuilt from there first.
  * @throws ImageError as `planMend` does.
  */
 export function planMendFor(source: BlockSource, capacity: number, options: MendOptions = {}): MendPlan {

@@ -112,8 +112,8 @@ export interface Platform {
    * Commands and steps that follow, with values to be filled in: `{file}` the new file as a word for a shell, `{path}`
    * and `{json}` the same for XML and JSON, `{name}` its name without extensions, `{bytes}` and `{GiB}` the size of the
    * disk (the latter rounded up), `{fileBytes}` that of the file, `{format}` the format as the platform's program calls
-   * it, `{claim}` the bytes of a volume claim, `{qemuSectors}` and `{libvirtSectors}` what says that its sectors have not
-   * 512 bytes.
+   * it, `{claim}` the bytes of a volume claim, `{qemuSectors}` and `{libvirtSectors}` what says that its sectors do not
+   * have 512 bytes.
    */
   readonly next: readonly string[]
 }

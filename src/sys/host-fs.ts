@@ -156,7 +156,9 @@ const byPath = {
   },
   rmdirSync: (path: HostPath): void => fs.rmdirSync(hostBytes(path)),
   mkdirSync: (path: HostPath, options?: number | { readonly recursive?: boolean; readonly mode?: number }): void => {
-    fs.mkdirSync(hostBytes(path), options)
+    const { recursive = false, mode = 0o777 } = typeof options === 'number' ? { mode: options } : (options ?? {})
+    if (recursive) makeFolders(path, mode)
+    else fs.mkdirSync(hostBytes(path), mode)
   },
   accessSync: (path: HostPath, mode?: number): void => fs.accessSync(hostBytes(path), mode),
   statfsSync: (path: HostPath) => fs.statfsSync(hostBytes(path)),
@@ -180,4 +182,19 @@ type ByDescriptor = Pick<
 
 /** Node's functions are looked up when they are called, so that a test can put others in their place. */
 const hostFs = Object.assign(Object.create(fs) as ByDescriptor, byPath)
+
+/** Makes a folder and those that it lies in. Node's own way never ends where the system makes none (/proc). */
+function makeFolders(path: HostPath, mode: number): void {
+  const isThere = (): boolean => fs.statSync(hostBytes(path), { throwIfNoEntry: false })?.isDirectory() === true
+  if (isThere()) return
+  const [, parent = ''] = (isWindows ? /^(.*[^/\\])[/\\]+[^/\\]+[/\\]*$/s : /^(.*[^/])\/+[^/]+\/*$/s).exec(path) ?? []
+  if (parent !== '') makeFolders(parent, mode)
+  try {
+    fs.mkdirSync(hostBytes(path), mode)
+  } catch (cause) {
+    // Somebody else may have made it meanwhile.
+    if (!isThere()) throw cause
+  }
+}
+
 export default hostFs

@@ -17,6 +17,7 @@ const mebibyte = 1048576
 interface Document {
   readonly code?: string
   readonly message?: string
+  readonly hint?: string
   readonly points?: readonly { readonly time: string; readonly image: string; readonly kind: string }[]
   readonly images?: readonly { readonly fate: string; readonly why: string }[]
   readonly states?: readonly { readonly points: readonly string[]; readonly address: string; readonly size: number }[]
@@ -146,12 +147,16 @@ test('what a set refuses, by name, and loses nothing', { skip }, async (t) => {
   // On its own source: a loop over a file of the disk that the set would be on.
   await refused(['backup', 'init', join(testFolder(t), 'set'), loop], 3, 'E_SAME_DISK')
   await refused(['backup', 'init', 'set', path], 2, 'E_NOT_A_DEVICE')
+  await refused(['backup', 'init', 'no/such/set', loop], 7, 'E_NO_FOLDER')
+  assert.match((await json(['backup', 'init', loop, 'set'], 7, cwd)).hint ?? '', /vdisk backup init SET DISK/)
   await refused(['backup', 'run', 'set'], 2, 'E_NO_SET')
   await json(['backup', 'init', 'set', loop], 0, cwd)
   await refused(['backup', 'init', 'set', loop], 7, 'E_EXISTS')
   await refused(['info', 'set@latest'], 2, 'E_NO_POINT')
   await json(['backup', 'run', 'set'], 0, cwd)
   await refused(['backup', 'prune', 'set'], 2, 'E_NO_POLICY')
+  await refused(['backup', 'prune', 'set', '--keep-last', '0', '--keep-daily', '0'], 2, 'E_NO_POLICY')
+  assert.match((await json(['backup', 'run', 'set@latest'], 2, cwd)).hint ?? '', /^set is one: name it without @/)
   await refused(['info', 'set'], 2, 'E_NO_POINT')
   await refused(['info', 'set@2001-01-01'], 2, 'E_NO_POINT')
   await refused(['info', 'nothing@latest'], 2, 'E_NO_SET')

@@ -740,6 +740,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/backup/prune.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/restore.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/check.ts': 'test/interop/backup-odd-sets.test.ts',
+  'operations/backup/init.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/schedule.ts': 'test/unit/operations/backup-schedule.test.ts',
   'operations/backup/run.ts': 'test/interop/backup-damaged-sets.test.ts',
   'operations/backup/set.ts': 'test/e2e/backup-sets.test.ts',

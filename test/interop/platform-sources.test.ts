@@ -1,4 +1,4 @@
-/** Presets for platforms from odd sources: other programs find the image right, or it is refused before it is written. */
+/** Presets for platforms from odd sources: other programs find the image right, or nothing is written. */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'

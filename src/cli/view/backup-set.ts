@@ -26,7 +26,7 @@ function policyText({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): s
       [keepWeekly, 'weekly'],
       [keepMonthly, 'monthly'],
     ] as const
-  ).flatMap(([count, name]) => (count === undefined ? [] : [`${count} ${name}`]))
+  ).flatMap(([count = 0, name]) => (count === 0 ? [] : [`${count} ${name}`]))
   return parts.length === 0 ? 'none: nothing is deleted' : `keep ${parts.join(', ')}`
 }
 

@@ -2,6 +2,7 @@ import type { DiskPlatform } from '../../device/types.js'
 import { printable, targetError, usage, type HostPath } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
 import { isBackupSet } from '../../location/backup-set.js'
+import { makeFolder } from '../../location/folder.js'
 import fs from '../../sys/host-fs.js'
 import { realFolder, realPath } from '../../sys/host-path.js'
 import { findDevice, type NamedDevice } from '../device/argument.js'
@@ -48,14 +49,27 @@ export async function initSet(set: string, disk: string, options: InitOptions = 
   // An option that the format does not take is refused now, and not when the first run is due.
   targetFormat(registry, undefined, format, compress === undefined ? {} : { compress })
   refuseAddress(set, 'Name a folder of this computer: one of another that is mounted here is one.')
+  refuseNoFolder(set)
   const device = findDevice(disk, platform)
-  if (fs.existsSync(set) && !fs.statSync(set).isDirectory())
-    throw targetError('E_EXISTS', `${printable(set)} is there, and is no folder`)
   const allowed = options.allowSameDisk === true
   guardSameDisk(device, heatOf(device, platform), `${set}/set`, platform, allowed, `the backup set ${printable(set)}`)
-  if (!fs.existsSync(set)) fs.mkdirSync(set)
+  makeFolder(set)
   const folder = realPath(set) ?? set
   return await holdingSet(folder, 'vdisk backup init', () => writeNew(folder, device, format, options))
+}
+
+/**
+ * Where the two words changed places the disk would not be found, which says less.
+ * @throws ImageError target E_EXISTS
+ */
+function refuseNoFolder(set: string): void {
+  const stat = fs.statSync(set, { throwIfNoEntry: false })
+  if (stat === undefined || stat.isDirectory()) return
+  throw targetError('E_EXISTS', `${printable(set)} is there, and is no folder`, {
+    hint: stat.isBlockDevice()
+      ? 'The folder of the set comes first, then the disk: vdisk backup init SET DISK'
+      : 'Name another folder for the set: this file stays as it is.',
+  })
 }
 
 /** Writes the settings. */

@@ -36,9 +36,9 @@ export function keptPoints(times: readonly string[], policy: Policy): ReadonlyMa
   return kept
 }
 
-/** Whether a policy says anything. */
+/** Whether a policy says anything: one that keeps nothing of anything is none. */
 export function isPolicy({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): boolean {
-  return [keepLast, keepDaily, keepWeekly, keepMonthly].some((count) => count !== undefined)
+  return [keepLast, keepDaily, keepWeekly, keepMonthly].some((count = 0) => count > 0)
 }
 
 const dayLength = 86_400_000

@@ -54,7 +54,9 @@ export async function pruneSet(set: string, options: PruneOptions = {}): Promise
 }
 
 async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<PruneResult> {
-  const policy = isPolicy(options) ? options : readSetSettings(folder)
+  const { keepLast, keepDaily, keepWeekly, keepMonthly } = options
+  const isGiven = [keepLast, keepDaily, keepWeekly, keepMonthly].some((count) => count !== undefined)
+  const policy = isGiven ? options : readSetSettings(folder)
   if (!isPolicy(policy))
     throw usage('E_NO_POLICY', `nothing says which points of ${printable(folder)} are to be kept`, {
       hint: 'Give --keep-last, --keep-daily, --keep-weekly or --keep-monthly, here or to vdisk backup init.',

@@ -120,16 +120,10 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   // Listening takes the path as it is, since long ones cannot be; clients may be in another folder.
   const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: absolute(listening.path) } : listening
   try {
-    if (stream === undefined)
-      await options.onReady?.({
-        endpoint,
-        tls: tls !== undefined,
-        exports: opened.exposures.map((exposure, index) =>
-          served(exposure, images[index] ?? '', { endpoint, name: names[index] ?? '', tls: tls !== undefined }),
-        ),
-        overlay: options.overlay === undefined ? undefined : { path: options.overlay, made: made === true },
-        notes: [...opened.exposures.flatMap(({ notes }) => notes), ...openToAll(endpoint, options)],
-      })
+    if (stream === undefined) {
+      const isMade = made === true
+      await options.onReady?.(readiness(opened.exposures, images, { endpoint, names, isMade, options }))
+    }
     await Promise.race([left, untilAborted(options.signal)])
   } finally {
     await server.close()
@@ -140,6 +134,30 @@ export async function serve(images: readonly string[], options: ServeOptions): P
     clients,
     ended: options.signal?.aborted === true ? 'interrupted' : 'by the last client',
     seconds: (milliseconds() - started) / 1000,
+  }
+}
+
+/** What is said once clients can connect. @param isMade whether the overlay was made now. */
+function readiness(
+  exposures: readonly Exposure[],
+  images: readonly string[],
+  about: {
+    readonly endpoint: Endpoint
+    readonly names: readonly string[]
+    readonly isMade: boolean
+    readonly options: ServeOptions
+  },
+): ServeReady {
+  const { endpoint, names, isMade, options } = about
+  const tls = options.tls !== undefined
+  return {
+    endpoint,
+    tls,
+    exports: exposures.map((exposure, index) =>
+      served(exposure, images[index] ?? '', { endpoint, name: names[index] ?? '', tls }),
+    ),
+    overlay: options.overlay === undefined ? undefined : { path: options.overlay, made: isMade },
+    notes: [...exposures.flatMap(({ notes }) => notes), ...openToAll(endpoint, options)],
   }
 }
 

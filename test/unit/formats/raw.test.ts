@@ -53,7 +53,7 @@ test('a part past 999, and pieces of what is no raw disk, are later parts too', 
 })
 
 test('parts of split, .aa .ab …, are one disk', () => {
-  const names = [...'abcdefghijklmnopqrstuvwxyz'].map((letter) => `d.img.a${letter}`)
+  const names = Array.from('abcdefghijklmnopqrstuvwxyz', (letter) => `d.img.a${letter}`)
   const files = Object.fromEntries([...names, 'd.img.ba'].map((name, index) => [name, Uint8Array.of(index)]))
   const image = open('d.img.aa', { ...files, 'd.img.db': Uint8Array.of(99) })
   assert.equal(image.subformat, 'split')
