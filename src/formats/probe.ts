@@ -119,7 +119,9 @@ function rawDisk(file: ProbedFile, fileName: string | undefined, wrapped: boolea
       : noSizeOfDisk(file, isPromised || partExtensions.has(extension), wrapped)
   if (why !== undefined)
     throw unsupported('E_NOT_A_DISK_IMAGE', `${name} ${why}`, { hint: withAdvice(other, rawAdvice(wrapped)) })
-  if (what === undefined || fileName === undefined) return { driver: registry.plain, notes: [] }
+  // A disk may begin with text; where all of it is text, it is hardly one.
+  const isDoubtful = other !== undefined || (what !== undefined && store.size <= head.length)
+  if (!isDoubtful || fileName === undefined) return { driver: registry.plain, notes: [] }
   const message = `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like ${what}`
   return { driver: registry.plain, notes: [{ code: 'W_EXTENSION', message }] }
 }

@@ -57,8 +57,9 @@ const ownPlugin =
 
 /** What some examples need besides: run before them, in the same folder. */
 const before: Readonly<Record<string, readonly string[]>> = {
-  // A disk that others are children of is not resized.
+  // A disk that others are children of is not changed.
   resize: ['rm checkpoint.avhdx'],
+  'partition:fix 1': ['rm checkpoint.avhdx'],
   'chain:flatten': ['mkdir old', 'mv server.vhdx old/', 'vdisk chain relink checkpoint.avhdx old/server.vhdx'],
   'chain:relink': ['mkdir parents', 'mv server.vhdx parents/'],
   'convert 0': ['rm server.qcow2'],

@@ -711,6 +711,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/source-guards.ts': 'test/unit/operations/device/guards.test.ts',
   'operations/device/use-guards.ts': 'test/unit/operations/device/guards.test.ts',
   'commands/commands.ts': 'test/e2e/discovery.test.ts',
+  'cli/usage-error.ts': 'test/e2e/discovery.test.ts',
   'operations/open/image-file.ts': 'test/unit/location/whole-images.test.ts',
   'operations/view/server.ts': 'test/e2e/view.test.ts',
   'formats/dmg/trailer.ts': 'test/hostile/damaged-dmg.test.ts',

@@ -132,7 +132,8 @@ export function parseImageArgument(text: string): ImageArgument {
   const partition = parseSelector(wanted)
   if (partition !== undefined) return { path, partition }
   // A folder may be a backup set, and an address have a user's name.
-  if (fs.existsSync(path) && fs.statSync(path).isFile())
+  // An archive may hold several disks, of which one is named so.
+  if (!wanted.startsWith('disk=') && fs.existsSync(path) && fs.statSync(path).isFile())
     throw usage('E_NO_PARTITION', `${printable(path)} has no partition ${printable(JSON.stringify(wanted))}`, {
       hint:
         'Partitions are counted from 1, as vdisk partition list shows them: disk.vhdx@1, disk.vhdx@label=EFI, ' +
