@@ -9,7 +9,7 @@ export const raw: FormatDriver = {
   id: 'raw',
   title: 'Raw disk image',
   plain: true,
-  extensions: ['raw', 'img', 'bin', 'dd', '001', '000'],
+  extensions: ['raw', 'img', 'image', 'bin', 'dd', '001', '000'],
   subformats: [{ id: 'flat', summary: 'every byte of the disk in order; zeros become holes' }],
   features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512, 4096] },
   options: [

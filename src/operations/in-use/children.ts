@@ -20,8 +20,8 @@ export function childNames(children: readonly string[]): string {
 }
 
 /**
- * The same of a file that need not be an image, nor one that can be read: what it is does not matter to who has it as
- * its parent. Empty for what is no file of this computer.
+ * Images beside a file that have it as their parent. It need not be an image, nor one that can be read: its children
+ * know it by its name and place too. Empty for what is no file of this computer.
  */
 export function childrenOfFile(path: string, options: ChainOptions): string[] {
   const stat = fs.existsSync(path) ? fs.statSync(path, { bigint: true }) : undefined
@@ -46,8 +46,7 @@ const mostFiles = 4096
 
 /**
  * Images in the given folders that have a file as their parent, as far as can be seen: by where their chain leads, by
- * the recorded id, or
- * by the recorded name. Only read; what is no image, or cannot be opened, is passed over.
+ * the recorded id, or by the recorded name. Only read; what is no image, or cannot be opened, is skipped.
  * @param identity the parent's, when it has one. @param except files that are not meant.
  */
 export function childrenOf(
