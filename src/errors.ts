@@ -79,13 +79,18 @@ export function firstError(thrown: unknown): unknown {
     error = error.suppressed
   }
   if (later.length === 0 || !isImageError(error)) return error
-  const { kind, code, message, details, hint } = error
+  const { message } = error
   const also = later.filter((text) => text !== message)
-  if (also.length === 0) return error
+  return also.length === 0 ? error : withFurtherHint(error, `Closing failed too: ${also.join('; ')}`, thrown)
+}
+
+/** The same error, whose hint has a line more. @param cause what was thrown. */
+export function withFurtherHint(error: ImageError, further: string, cause: unknown): ImageError {
+  const { kind, code, message, hint, details } = error
   return new ImageError(kind, code, message, {
+    hint: hint === undefined ? further : `${hint}\n${further}`,
     details,
-    cause: thrown,
-    hint: [...(hint === undefined ? [] : [hint]), `Closing failed too: ${also.join('; ')}`].join('\n'),
+    cause,
   })
 }
 
@@ -135,6 +140,11 @@ export function systemReason(error: unknown): string {
   return printable(meaning ?? error.message)
 }
 
+/** Whether no more files can be opened, by this process or on the whole system. */
+export function isOutOfFiles(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE'].includes(systemCode(error) ?? '')
+}
+
 /** Of which file or address an error of the system is, as it was given. */
 function systemSubject(error: NodeJS.ErrnoException & { readonly address?: unknown }): string | undefined {
   const { path, address } = error
@@ -153,7 +163,7 @@ export function systemError(error: unknown): ImageError | undefined {
   const options = { cause: error }
   const subject = systemSubject(error) ?? ''
   const what = `${subject === '' ? (syscall ?? 'the system') : printable(subject)}: ${systemReason(error)}`
-  if (['EMFILE', 'ENFILE'].includes(code) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))
+  if (isOutOfFiles(error) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))
     return usage('E_OPEN_FILES', `no more files can be opened: ${printable(error.message)}`, {
       ...options,
       hint: 'Raise the limit of open files (ulimit -n 1024), or close other programs.',

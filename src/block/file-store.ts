@@ -3,6 +3,7 @@ import type { BigIntStats } from 'node:fs'
 import fs from '../sys/host-fs.js'
 import {
   corrupt,
+  isOutOfFiles,
   ImageError,
   printable,
   refused,
@@ -377,8 +378,7 @@ function notAFile(path: string, options: ImageErrorOptions): ImageError {
 
 function openError(path: string, cause: unknown, purpose: 'read' | 'change'): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'EMFILE' || code === 'ENFILE')
-    return systemError(cause) ?? corrupt('E_READ', systemReason(cause), { cause })
+  if (isOutOfFiles(cause)) return systemError(cause) ?? corrupt('E_READ', systemReason(cause), { cause })
   const name = printable(path)
   // Opened to be changed; to be read it can be opened.
   if (code === 'EISDIR') return folderError(path)
@@ -411,7 +411,7 @@ function openError(path: string, cause: unknown, purpose: 'read' | 'change'): Im
  */
 export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
   const code = systemCode(cause)
-  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? targetError('E_WRITE', systemReason(cause))
+  if (isOutOfFiles(cause)) return systemError(cause) ?? targetError('E_WRITE', systemReason(cause))
   const name = printable(path)
   const where = position === undefined ? {} : { details: { position } }
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -126,11 +126,11 @@ const firstOf: Readonly<Record<string, string>> = { chain: 'show', partition: 'l
  */
 function commandForFiles(words: readonly string[], commands: readonly string[]): string | undefined {
   const [first = '', second, third] = words
-  const typed = words.map((word) => printable(word)).join(' ')
+  const shown = words.map((word) => printable(word))
+  const typed = shown.join(' ')
   if (Object.hasOwn(firstOf, first)) {
-    const [, ...files] = typed.split(' ')
     const known = second === undefined || commands.includes(`${first} ${second}`)
-    return !known && isFile(second) ? [first, firstOf[first], ...files].join(' ') : undefined
+    return !known && isFile(second) ? [first, firstOf[first], ...shown.slice(1)].join(' ') : undefined
   }
   if (commands.some((name) => name.split(' ')[0] === first) || !isFile(first)) return undefined
   if (second === undefined) return `${first.startsWith('/dev/') ? 'inspect' : 'info'} ${typed}`

@@ -9,13 +9,13 @@ const { O_DIRECTORY = 0 } = fs.constants as Partial<typeof fs.constants>
 const O_PATH = 0o10000000
 
 /**
- * Makes a folder where there is none. @param recursive whether those that it lies in are made, too.
+ * Makes a folder where there is none; that in which it lies is there.
  * @throws ImageError target E_NO_FOLDER, E_WRITE_PERMISSION, E_NO_SPACE, E_EXISTS where something else has the name.
  */
-export function makeFolder(path: HostPath, { recursive = false } = {}): void {
+export function makeFolder(path: HostPath): void {
   if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
   try {
-    fs.mkdirSync(path, { recursive })
+    fs.mkdirSync(path)
   } catch (cause) {
     throw writeError(path, 'cannot be made as a folder', cause)
   }

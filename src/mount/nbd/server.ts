@@ -2,7 +2,7 @@ import fs from '../../sys/host-fs.js'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { printable, refused, systemReason, targetError, usage } from '../../errors.js'
+import { isOutOfFiles, printable, refused, systemReason, targetError, usage } from '../../errors.js'
 import { PieceBuffers } from './buffers.js'
 import { Connection, type Securing } from './connection.js'
 import type { ServedDisk } from './served-disk.js'
@@ -178,7 +178,7 @@ async function clearDeadSocket(path: string): Promise<void> {
 
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
   // No other place would be better.
-  if (cause.code === 'EMFILE' || cause.code === 'ENFILE') return cause
+  if (isOutOfFiles(cause)) return cause
   const where = endpoint.kind === 'unix' ? printable(endpoint.path) : `${endpoint.host}, port ${endpoint.port}`
   const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
   return targetError('E_LISTEN', `nothing can listen at ${where}: ${systemReason(cause)}`, {

@@ -37,8 +37,17 @@ export function keptPoints(times: readonly string[], policy: Policy): ReadonlyMa
 }
 
 /** Whether a policy says anything: one that keeps nothing of anything is none. */
-export function isPolicy({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): boolean {
-  return [keepLast, keepDaily, keepWeekly, keepMonthly].some((count = 0) => count > 0)
+export function isPolicy(policy: Policy): boolean {
+  return countsOf(policy).some((count = 0) => count > 0)
+}
+
+/** Whether a policy was given, be it one that says nothing. */
+export function isPolicyGiven(policy: Policy): boolean {
+  return countsOf(policy).some((count) => count !== undefined)
+}
+
+function countsOf({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): readonly (number | undefined)[] {
+  return [keepLast, keepDaily, keepWeekly, keepMonthly]
 }
 
 const dayLength = 86_400_000

@@ -7,7 +7,7 @@ import { lastPart } from '../../sys/host-path.js'
 import { childrenOf } from '../in-use/children.js'
 import { guardChange } from '../in-use/guard.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
-import { isPolicy, keptPoints, type KeepReason } from './keep.js'
+import { isPolicy, isPolicyGiven, keptPoints, type KeepReason } from './keep.js'
 import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
 import { linksOf, type LinkedPoint } from './links.js'
@@ -54,9 +54,7 @@ export async function pruneSet(set: string, options: PruneOptions = {}): Promise
 }
 
 async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<PruneResult> {
-  const { keepLast, keepDaily, keepWeekly, keepMonthly } = options
-  const isGiven = [keepLast, keepDaily, keepWeekly, keepMonthly].some((count) => count !== undefined)
-  const policy = isGiven ? options : readSetSettings(folder)
+  const policy = isPolicyGiven(options) ? options : readSetSettings(folder)
   if (!isPolicy(policy))
     throw usage('E_NO_POLICY', `nothing says which points of ${printable(folder)} are to be kept`, {
       hint: 'Give --keep-last, --keep-daily, --keep-weekly or --keep-monthly, here or to vdisk backup init.',

@@ -1,4 +1,4 @@
-import { firstError, ImageError, isImageError } from '../../errors.js'
+import { firstError, isImageError, withFurtherHint } from '../../errors.js'
 
 /** Errors that come in the middle of a change; the others come before anything was written. */
 const inTheMiddle = ['E_READ', 'E_SOURCE_CHANGED', 'E_TRUNCATED', 'E_COMPRESSED']
@@ -17,13 +17,7 @@ export function withState(thrown: unknown, state: () => string | undefined): unk
   } catch {
     text = 'What state the image is in cannot be found out: vdisk check says more.'
   }
-  if (text === undefined) return error
-  const { kind, code, message, hint, details } = error
-  return new ImageError(kind, code, message, {
-    hint: hint === undefined ? text : `${hint}\n${text}`,
-    details,
-    cause: thrown,
-  })
+  return text === undefined ? error : withFurtherHint(error, text, thrown)
 }
 
 /** Runs a change in place; the image is closed when it ends. @throws what it throws, as {@link withState} says it. */

@@ -6,13 +6,12 @@ import { aborted, corrupt, isImageError, printable, targetError, unsupported, us
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
 import { HostFolder, type FileAttributes } from './host-folder.js'
-import type { ImageFile } from '../../formats/open.js'
 import { guardChange } from '../in-use/guard.js'
 import { problem } from '../inspect/info.js'
 import type { FileProblem } from './list.js'
 import { pathBelow } from './listed-files.js'
 import { openVolume, type VolumeOptions } from './volume.js'
-import { assertNoSource } from '../transfer/target.js'
+import { assertNotKept, keptFiles, type KeptFile } from '../transfer/target.js'
 import { folderPart, inFolder, lastPart, realPath } from '../../sys/host-path.js'
 import { nextTurn } from '../../sys/next-turn.js'
 
@@ -71,7 +70,7 @@ export async function copyFiles(
   // Of a whole folder only what is read is kept: each file would be asked about, and others beside it be opened.
   if (force && place.name !== undefined && source.node.kind !== 'directory')
     guardChange(inFolder(place.folder, place.name), 'replaced', opening)
-  const copier = new Copier(tree, force, volume.files, signal, onProgress)
+  const copier = new Copier(tree, force, force ? keptFiles(volume.files) : [], signal, onProgress)
   using folder = HostFolder.open(place.folder)
   if (place.name !== undefined) await copier.entry(folder, [], place.name, source.path, source.node)
   else await copier.contents(folder, [], source.path, source.node)
@@ -118,7 +117,7 @@ class Copier {
   readonly failures: FileProblem[] = []
   readonly #tree: FileTree
   readonly #force: boolean
-  readonly #sources: readonly ImageFile[]
+  readonly #kept: readonly KeptFile[]
   readonly #signal: AbortSignal | undefined
   readonly #onProgress: ((progress: Progress) => void) | undefined
   readonly #piece = new Uint8Array(pieceLength)
@@ -132,13 +131,13 @@ class Copier {
   constructor(
     tree: FileTree,
     force: boolean,
-    sources: readonly ImageFile[],
+    kept: readonly KeptFile[],
     signal: AbortSignal | undefined,
     onProgress: ((progress: Progress) => void) | undefined,
   ) {
     this.#tree = tree
     this.#force = force
-    this.#sources = sources
+    this.#kept = kept
     this.#signal = signal
     this.#onProgress = onProgress
   }
@@ -191,7 +190,7 @@ class Copier {
 
   /** @throws ImageError refused E_SAME_FILE where a file that is read would be replaced. */
   #keepSources(folder: HostFolder, host: string): void {
-    if (this.#force) assertNoSource(inFolder(folder.path, host), folder.statOf(host), this.#sources)
+    if (this.#force) assertNotKept(inFolder(folder.path, host), folder.statOf(host), this.#kept)
   }
 
   /** Copies what is in a folder; what fails is noted. */

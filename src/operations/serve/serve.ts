@@ -81,13 +81,13 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   if (options.stream === undefined && options.endpoint.kind === 'unix') checkSocketPath(options.endpoint.path)
   const names = exportNames(images, options.names)
   const tls = options.tls === undefined ? undefined : readCertificates(options.tls)
-  const made =
-    options.overlay === undefined || images[0] === undefined
-      ? undefined
-      : await prepareOverlay(images[0], options.overlay, options)
+  const isMade =
+    options.overlay !== undefined &&
+    images[0] !== undefined &&
+    (await prepareOverlay(images[0], options.overlay, options))
   // An overlay that was never served holds nothing.
   using unserved = {
-    path: made === true ? options.overlay : undefined,
+    path: isMade ? options.overlay : undefined,
     [Symbol.dispose](): void {
       if (this.path !== undefined) fs.removeFileSync(this.path)
     },
@@ -120,10 +120,8 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   // Listening takes the path as it is, since long ones cannot be; clients may be in another folder.
   const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: absolute(listening.path) } : listening
   try {
-    if (stream === undefined) {
-      const isMade = made === true
+    if (stream === undefined)
       await options.onReady?.(readiness(opened.exposures, images, { endpoint, names, isMade, options }))
-    }
     await Promise.race([left, untilAborted(options.signal)])
   } finally {
     await server.close()

@@ -1,5 +1,14 @@
 import type { Note } from '../../block/types.js'
-import { aborted, firstError, ImageError, isImageError, printable, targetError, usage } from '../../errors.js'
+import {
+  aborted,
+  firstError,
+  isImageError,
+  printable,
+  targetError,
+  usage,
+  withFurtherHint,
+  type ImageError,
+} from '../../errors.js'
 import { RateLimit } from '../../engine/index.js'
 import { Registry } from '../../formats/registry.js'
 import type { PlatformChoice } from '../platform/choice.js'
@@ -249,13 +258,7 @@ class Conversion {
     } catch (thrown) {
       const error = firstError(thrown)
       if (!this.#isPlaced || !isImageError(error)) throw error
-      const { kind, code, message, hint, details } = error
-      const state = 'The new image is complete and in place.'
-      throw new ImageError(kind, code, message, {
-        hint: hint === undefined ? state : `${hint}\n${state}`,
-        details,
-        cause: thrown,
-      })
+      throw withFurtherHint(error, 'The new image is complete and in place.', thrown)
     }
   }
 

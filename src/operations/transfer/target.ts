@@ -91,7 +91,7 @@ export function checkTarget(
     throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, {
       hint: 'Name a file. vdisk convert and vdisk partition extract write to standard output when the target is -.',
     })
-  assertNoSource(path, stat, sources)
+  assertNotKept(path, stat, keptFiles(sources))
   refuseOutputFile(path, stat)
   if (!force) throw exists(path)
   const real = realPath(path) ?? path
@@ -99,24 +99,32 @@ export function checkTarget(
   return { path: real, replaces: true, mode: Number(stat.mode) % 0o1000 }
 }
 
-/**
- * @throws ImageError refused E_SAME_FILE where what stands at a target is one of the files that are read, or a record
- * that belongs to one.
- */
-export function assertNoSource(path: string, stat: BigIntStats | undefined, sources: readonly ReadFile[]): void {
-  if (stat === undefined) return
-  const isTarget = ({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): boolean => dev === stat.dev && ino === stat.ino
-  for (const { path: source, device, inode } of sources) {
-    const hint = 'Give the target another name; no flag overrides this.'
-    const shown = `the target ${printable(path)} is`
-    if (isTarget({ dev: device, ino: inode }))
-      throw refused('E_SAME_FILE', `${shown} the same file as ${printable(source)}, which is being read`, { hint })
-    for (const companion of companionsOf(source)) {
+/** A file that no target may replace: one that is read, or a record that belongs to one. */
+export interface KeptFile extends Pick<ImageFile, 'device' | 'inode'> {
+  /** `the same file as disk.vhdx`, `a record of disk.vhdx`. */
+  readonly what: string
+}
+
+/** What is kept for the sake of the files that are read. */
+export function keptFiles(sources: readonly ReadFile[]): KeptFile[] {
+  return sources.flatMap(({ path, device, inode }) => [
+    { what: `the same file as ${printable(path)}`, device, inode },
+    ...companionsOf(path).flatMap((companion) => {
       const found = fs.statSync(companion, { bigint: true, throwIfNoEntry: false })
-      if (found !== undefined && isTarget(found))
-        throw refused('E_SAME_FILE', `${shown} a record of ${printable(source)}, which is being read`, { hint })
-    }
-  }
+      return found === undefined
+        ? []
+        : [{ what: `a record of ${printable(path)}`, device: found.dev, inode: found.ino }]
+    }),
+  ])
+}
+
+/** @throws ImageError refused E_SAME_FILE where what stands at a target is one of the files that are kept. */
+export function assertNotKept(path: string, stat: BigIntStats | undefined, kept: readonly KeptFile[]): void {
+  const same = kept.find(({ device, inode }) => device === stat?.dev && inode === stat.ino)
+  if (same === undefined) return
+  throw refused('E_SAME_FILE', `the target ${printable(path)} is ${same.what}, which is being read`, {
+    hint: 'Give the target another name; no flag overrides this.',
+  })
 }
 
 function exists(path: string): ImageError {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { printable, targetError } from '../../errors.js'
+import { isOutOfFiles, printable, targetError } from '../../errors.js'
 import { queryValues } from './links.js'
 
 /** What a browser asked for, below the address that only the person who started the server knows. */
@@ -67,7 +67,7 @@ export class PageServer implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         // No other port would be better.
-        if (error.code === 'EMFILE' || error.code === 'ENFILE') {
+        if (isOutOfFiles(error)) {
           reject(error)
           return
         }
